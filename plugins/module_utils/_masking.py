@@ -1,0 +1,192 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Secrets out of argument lists, environments, URLs and texts. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+
+MASK = "********"
+
+# Values this short are not searched for in texts: they would blot out half of every line.
+_SHORTEST_SECRET = 4
+
+# Words that make a name secret, wherever they stand between "_", "-" or "." or a change of case.
+_SECRET_WORDS = frozenset(
+    (
+        "token",
+        "tokens",
+        "password",
+        "passwd",
+        "passphrase",
+        "pass",
+        "pwd",
+        "secret",
+        "secrets",
+        "credential",
+        "credentials",
+        "apikey",
+        "auth",
+    )
+)
+# "key" alone makes a name secret only at its end: --ssl-keyfile is a path, AWS_ACCESS_KEY_ID is not the secret half.
+_KEY_WORDS = frozenset(("key", "keys"))
+# Names whose secret-looking word does not stand for a secret: sizes, switches, times, file paths and URLs of the thing.
+_HARMLESS_LAST_WORDS = frozenset(
+    (
+        "file",
+        "path",
+        "dir",
+        "url",
+        "uri",
+        "minutes",
+        "seconds",
+        "timeout",
+        "ms",
+        "count",
+        "length",
+        "limit",
+        "name",
+        "type",
+        "localhost",
+        "inactive",
+        "verify",
+        "digest",
+        "source",
+    )
+)
+_HARMLESS_NAMES = frozenset(("external_auth_post_logout_redirect_key", "ssh_auth_sock", "public_key", "force_auth_localhost"))
+
+# One-letter options that carry a secret: `gpustack start -t TOKEN`.
+_SECRET_LETTERS = frozenset("t")
+
+# Credentials between the scheme and the host of a URL; the password may hold any character but "/" and blanks, also "@".
+_URL_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/:@]*)(?::(?P<password>[^\s/]*))?@")
+_SECRET_PARAMETER = re.compile(r"(?P<start>[?&;](?P<name>[^=&;#\s]+)=)(?P<value>[^&;#\s]*)")
+_NAME_VALUE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)=(?P<value>.*)", re.DOTALL)
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_API_KEY = re.compile(r"\bgpustack_[0-9a-f]{16}_[0-9a-f]{32}\b|\bhf_[A-Za-z0-9]{20,}\b")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether an option, a variable or a key of this name holds a secret."""
+    words = _words(name)
+    if not words or "_".join(words) in _HARMLESS_NAMES or words[-1] in _HARMLESS_LAST_WORDS:
+        return False
+    return bool(_SECRET_WORDS.intersection(words)) or words[-1] in _KEY_WORDS
+
+
+def mask_argv(argv: Sequence[str]) -> List[str]:
+    """An argument list with the values of secret options masked, in each form that argparse takes."""
+    masked: List[str] = []
+    secret_follows = False
+    for argument in argv:
+        if secret_follows:
+            masked.append(MASK)
+            secret_follows = False
+            continue
+        masked.append(_mask_argument(argument))
+        secret_follows = "=" not in argument and _is_secret_option(argument)
+    return masked
+
+
+def mask_env(environment: Mapping[str, Any]) -> Dict[str, Any]:
+    """An environment with secret values masked, and credentials in the others."""
+    return {name: mask_value(name, value) for name, value in environment.items()}
+
+
+def mask_env_list(environment: Iterable[str]) -> List[str]:
+    """An environment in the engine's form, a list of NAME=value, masked."""
+    return [_mask_assignment(entry) for entry in environment]
+
+
+def mask_value(name: str, value: Any) -> Any:
+    """The value that belongs to a name: masked when the name is secret, else with credentials in it masked."""
+    if not isinstance(value, str):
+        return MASK if value is not None and is_secret_name(name) else value
+    if value and is_secret_name(name):
+        return MASK
+    return mask_patterns(value)
+
+
+def mask_url(url: str) -> str:
+    """A URL without its password and without secret query parameters; a user name alone is a token and goes as well."""
+    return _SECRET_PARAMETER.sub(_mask_parameter, _URL_CREDENTIALS.sub(_mask_credentials, url))
+
+
+def mask_text(text: str, secrets: Optional[Iterable[Optional[str]]] = None) -> str:
+    """A text without these secrets, and without what looks like one: URL credentials, private keys, API keys."""
+    for secret in sorted({secret for secret in secrets or () if secret}, key=len, reverse=True):
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, MASK)
+    return mask_patterns(text)
+
+
+def mask_patterns(text: str) -> str:
+    """A text without what looks like a secret whatever its name."""
+    return _API_KEY.sub(MASK, _PRIVATE_KEY.sub(MASK, mask_url(text)))
+
+
+def secret_values(argv: Sequence[str] = (), environment: Optional[Mapping[str, Any]] = None) -> List[str]:
+    """The secrets in an argument list and an environment, so that texts can be cleared of them."""
+    found = [str(value) for name, value in (environment or {}).items() if value and is_secret_name(name)]
+    for before, argument in zip([""] + list(argv), argv):
+        if "=" not in before and _is_secret_option(before):
+            found.append(argument)
+        elif _is_secret_option(argument) and "=" in argument:
+            found.append(argument.split("=", 1)[1])
+        elif _attached_value(argument):
+            found.append(argument[2:])
+    return [value for value in found if value and value != MASK]
+
+
+def _mask_argument(argument: str) -> str:
+    if argument.startswith("--") and "=" in argument:
+        option, value = argument.split("=", 1)
+        return "%s=%s" % (option, MASK if _is_secret_option(option) else mask_patterns(value))
+    if _attached_value(argument):
+        return argument[:2] + MASK
+    if argument.startswith("-"):
+        return argument
+    return _mask_assignment(argument)
+
+
+def _mask_assignment(entry: str) -> str:
+    match = _NAME_VALUE.fullmatch(entry)
+    if not match:
+        return mask_patterns(entry)
+    return "%s=%s" % (match.group("name"), mask_value(match.group("name"), match.group("value")))
+
+
+def _is_secret_option(argument: str) -> bool:
+    option = argument.split("=", 1)[0]
+    if option.startswith("--"):
+        return is_secret_name(option[2:]) or _is_secret_prefix(option[2:])
+    return len(option) == 2 and option[0] == "-" and option[1] in _SECRET_LETTERS
+
+
+def _is_secret_prefix(name: str) -> bool:
+    """argparse takes unambiguous beginnings: --tok is --token, --bootstrap-p is --bootstrap-password."""
+    whole = ("token", "bootstrap-password", "huggingface-token", "oidc-client-secret", "saml-sp-private-key")
+    return len(name) > 1 and any(option.startswith(name) for option in whole)
+
+
+def _attached_value(argument: str) -> bool:
+    return len(argument) > 2 and argument[0] == "-" and argument[1] in _SECRET_LETTERS
+
+
+def _words(name: str) -> List[str]:
+    spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
+    return [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
+
+
+def _mask_credentials(match: "re.Match[str]") -> str:
+    if match.group("password") is None:
+        return "%s%s@" % (match.group("scheme"), MASK)
+    return "%s%s:%s@" % (match.group("scheme"), match.group("user"), MASK)
+
+
+def _mask_parameter(match: "re.Match[str]") -> str:
+    return match.group("start") + (MASK if is_secret_name(match.group("name")) else match.group("value"))
