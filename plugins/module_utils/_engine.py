@@ -1,0 +1,160 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Docker engine for writers, over the Docker SDK: the few verbs that a switch needs, and no other.
+
+Containers are named by id or name. Nothing here removes a volume.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterator, Mapping, TypeVar
+
+REQUEST_SECONDS = 60
+
+Answer = TypeVar("Answer")
+
+
+class EngineError(Exception):
+    """The engine refused or could not be reached; the message says what was asked of it."""
+
+
+class Engine:
+    """One engine, the host's own. The SDK's objects stay inside, except `client`."""
+
+    def __init__(self, docker_host: str) -> None:
+        import docker  # here, not above: check mode and info modules run on hosts that do not have it yet
+
+        self._docker_error: type[Exception] = docker.errors.DockerException
+        self._missing: type[Exception] = docker.errors.NotFound
+        try:
+            #: The SDK's own client, for what has no verb here (pull, load, trial containers).
+            self.client = docker.DockerClient(base_url=docker_host, version="auto", timeout=REQUEST_SECONDS)
+        except self._docker_error as error:
+            raise EngineError(
+                "The Docker engine at {} does not answer ({}); start it ('systemctl start docker').".format(
+                    docker_host, error
+                )
+            ) from None
+        self._api = self.client.api
+        # The engine is this host's own; a proxy of the environment must not come between.
+        self._api.trust_env = False
+
+    def inspect(self, container: str) -> dict[str, Any] | None:
+        """The engine's record of a container; None when there is none."""
+        try:
+            return self._ask("inspect container " + container, self._api.inspect_container, container)
+        except LookupError:
+            return None
+
+    def image(self, reference: str) -> dict[str, Any] | None:
+        """The engine's record of an image; None when it is not on the host."""
+        try:
+            return self._ask("inspect image " + reference, self._api.inspect_image, reference)
+        except LookupError:
+            return None
+
+    def names(self) -> set[str]:
+        """The names of all containers, stopped ones too."""
+        found = self._ask("list containers", self._api.containers, all=True)
+        return {name.lstrip("/") for container in found for name in container.get("Names") or []}
+
+    def with_label(self, label: str) -> list[dict[str, Any]]:
+        """The records of all containers with a label (``name`` or ``name=value``)."""
+        found = self._ask("list containers", self._api.containers, all=True, filters={"label": label})
+        records = (self.inspect(container["Id"]) for container in found)
+        return [record for record in records if record is not None]
+
+    def create(self, name: str, config: Mapping[str, Any]) -> str:
+        """Create a container from the body of the engine's own create call; its id."""
+        made = self._ask("create container " + name, self._api.create_container_from_config, dict(config), name)
+        return str(made["Id"])
+
+    def start(self, container: str) -> None:
+        """Start it; one that runs stays as it is."""
+        self._ask("start container " + container, self._api.start, container)
+
+    def stop(self, container: str, seconds: int) -> None:
+        """Ask it to stop, kill it after the given seconds; one that is stopped stays as it is."""
+        self._ask("stop container " + container, self._api.stop, container, timeout=seconds)
+
+    def set_restart_policy(self, container: str, policy: Mapping[str, Any]) -> None:
+        """Replace the restart policy."""
+        self._ask(
+            "set the restart policy of container " + container,
+            self._api.update_container,
+            container,
+            restart_policy=dict(policy),
+        )
+
+    def rename(self, container: str, name: str) -> None:
+        """Give it another name; its old name is free at once."""
+        self._ask("rename container {} to {}".format(container, name), self._api.rename, container, name)
+
+    def remove(self, container: str) -> None:
+        """Remove a stopped container; its volumes stay, anonymous ones too."""
+        self._ask("remove container " + container, self._api.remove_container, container, v=False, force=False)
+
+    def follow_logs(self, container: str, since: float | None = None) -> Iterator[str]:
+        """The container's output line by line, as it is printed, until it stops."""
+        chunks = self._ask(
+            "read the log of container " + container,
+            self._api.logs,
+            container,
+            stdout=True,
+            stderr=True,
+            stream=True,
+            follow=True,
+            since=since,
+        )
+        return lines_of(chunks)
+
+    def log_tail(self, container: str, lines: int) -> list[str]:
+        """The last lines that the container printed."""
+        output = self._ask(
+            "read the log of container " + container, self._api.logs, container, tail=lines, stdout=True, stderr=True
+        )
+        return output.decode("utf-8", "replace").splitlines()
+
+    def _ask(self, what: str, call: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
+        try:
+            return call(*args, **kwargs)
+        except self._missing as error:
+            raise MissingError("The Docker engine could not {}: {}".format(what, _reason(error))) from None
+        except (self._docker_error, OSError) as error:
+            raise EngineError("The Docker engine could not {}: {}".format(what, _reason(error))) from None
+
+
+class MissingError(EngineError, LookupError):
+    """There is no such container or image."""
+
+
+def lines_of(chunks: Iterator[bytes]) -> Iterator[str]:
+    """Whole lines from pieces that end anywhere."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line.decode("utf-8", "replace").rstrip("\r")
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def is_running(record: Mapping[str, Any]) -> bool:
+    """Whether a container's record says that it runs."""
+    return bool(record["State"]["Running"])
+
+
+def name_of(record: Mapping[str, Any]) -> str:
+    """A container's name without the engine's slash."""
+    return str(record["Name"]).lstrip("/")
+
+
+def label_of(record: Mapping[str, Any], label: str) -> str | None:
+    """A label of a container's record."""
+    return (record["Config"].get("Labels") or {}).get(label)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "explanation", None) or error)
