@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,20 @@ def answers(timeout: float = 10) -> bool:
         return run("version", "--format", "{{.Server.Version}}", check=False, timeout=timeout).returncode == 0
     except (LabError, subprocess.TimeoutExpired):
         return False
+
+
+def read_file(image: str, path: str) -> bytes:
+    """The content of one file of an image."""
+    container = out("create", image)
+    try:
+        done = subprocess.run([client(), "cp", f"{container}:{path}", "-"], capture_output=True)
+    finally:
+        run("rm", container)
+    if done.returncode != 0:
+        raise LabError(f"the image {image} holds no {path}: {done.stderr.decode(errors='replace').strip()}")
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        content = archive.extractfile(archive.getmembers()[0])
+        return content.read() if content else b""
 
 
 def build(tag: str, context: Path, *, args: dict[str, str] | None = None, log: Path | None = None) -> None:

@@ -11,68 +11,26 @@ which nothing is taken from it unasked.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-from tests.lab import docker
+from tests.lab import docker, machine
 from tests.lab.errors import LabError
 from tests.lab.progress import say, step
 
 STATE = Path("/var/lib/gpustack-lab/engine")
 PID_FILE = STATE / "dockerd.pid"
 LOG_FILE = STATE / "dockerd.log"
-APT = Path("/etc/apt")
-APT_SOURCE = APT / "sources.list.d/gpustack-lab-trixie.sources"
-APT_PREFERENCES = APT / "preferences.d/gpustack-lab-trixie"
+APT_SOURCE = Path("/etc/apt/sources.list.d/gpustack-lab-trixie.sources")
+APT_PREFERENCES = Path("/etc/apt/preferences.d/gpustack-lab-trixie")
 SUITE = "trixie"
-PACKAGES = ("docker.io", "docker-cli", "containerd", "runc", "iptables", "debootstrap")
+# Only these three come from the next suite. Its runc would bring a new libc with it, and is not needed.
+FROM_TRIXIE = ("docker.io", "docker-cli", "containerd")
+FROM_BOOKWORM = ("runc", "iptables", "debootstrap")
 SOCKET_TIMEOUT = 60.0
-
-
-def mirror_of(text: str) -> tuple[str, str] | None:
-    """The first plain Debian mirror in one apt source file, with its keyring ('' when none is named).
-
-    Takes both forms: deb822 stanzas (`URIs: ...`) and one-line entries (`deb [options] URI suite ...`).
-    """
-    return _mirror_of_stanzas(text) or _mirror_of_lines(text)
-
-
-def _mirror_of_stanzas(text: str) -> tuple[str, str] | None:
-    for stanza in re.split(r"\n\s*\n", text):
-        lines = [line for line in stanza.splitlines() if not line.startswith("#")]
-        fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines) if value}
-        if fields.get("enabled", "yes").lower() == "no" or "deb" not in fields.get("types", "").split():
-            continue
-        if "bookworm" in fields.get("suites", "").split() and fields.get("uris"):
-            return fields["uris"].split()[0], fields.get("signed-by", "")
-    return None
-
-
-def _mirror_of_lines(text: str) -> tuple[str, str] | None:
-    for line in text.splitlines():
-        match = re.match(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+bookworm\s+.*\bmain\b", line)
-        if match:
-            keyring = re.search(r"signed-by=(\S+)", match["options"] or "")
-            return match["uri"], keyring.group(1) if keyring else ""
-    return None
-
-
-def machine_mirror() -> tuple[str, str]:
-    """The mirror (and keyring) from which this machine takes Debian 12."""
-    files = [*sorted((APT / "sources.list.d").glob("*.sources")), APT / "sources.list"]
-    files += sorted((APT / "sources.list.d").glob("*.list"))
-    for path in files:
-        found = mirror_of(path.read_text()) if path.is_file() else None
-        if found:
-            return found
-    raise LabError(
-        "this machine's apt sources name no Debian bookworm mirror, so the lab cannot install an engine; "
-        "install Docker 24 or newer yourself, or point DOCKER_HOST at one"
-    )
 
 
 def trixie_source(mirror: str, keyring: str) -> str:
@@ -140,16 +98,21 @@ def _install() -> None:
             "no Docker engine answers, and the lab can install one on Debian 12 only; "
             "install Docker 24 or newer yourself, or point DOCKER_HOST at one"
         )
-    mirror, keyring = machine_mirror()
+    mirror = machine.debian_mirror()
+    if mirror is None:
+        raise LabError(
+            "no Docker engine answers, and this machine's apt sources name no Debian 12 mirror to install one from; "
+            "install Docker 24 or newer yourself, or point DOCKER_HOST at one"
+        )
     say(f"no Docker engine here. Adding Debian's {SUITE} suite at priority 100 ({APT_SOURCE}, {APT_PREFERENCES})")
-    say(f"and installing from it: {' '.join(PACKAGES)}")
-    APT_SOURCE.write_text(trixie_source(mirror, keyring))
+    say(f"and installing from it: {' '.join(FROM_TRIXIE)}; from Debian 12 itself: {' '.join(FROM_BOOKWORM)}")
+    APT_SOURCE.write_text(trixie_source(*mirror))
     APT_PREFERENCES.write_text(f"Package: *\nPin: release n={SUITE}\nPin-Priority: 100\n")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step("apt-get update"):
         _apt(["update"], env)
     with step("apt-get install"):
-        _apt(["install", "--yes", "--no-install-recommends", "-t", SUITE, *PACKAGES], env)
+        _apt(["install", "--yes", "--no-install-recommends", *(f"{name}/{SUITE}" for name in FROM_TRIXIE), *FROM_BOOKWORM], env)
 
 
 def _apt(args: list[str], env: dict[str, str]) -> None:

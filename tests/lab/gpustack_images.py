@@ -1,0 +1,265 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Images of real GPUStack releases, made of the wheels on PyPI as they were resolved on the release day.
+
+An image is built again only when what goes into it has changed: every image carries a hash of that as a label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.lab import docker, machine
+from tests.lab.base_image import BASE, ensure_base
+from tests.lab.errors import LabError
+from tests.lab.progress import step
+
+SOURCES = Path(__file__).parent / "images" / "gpustack"
+CONTENT_LABEL = "gpustack-lab.content"
+RUNTIME = "gpustack-lab/gpustack-runtime:bookworm"
+DATABASE = "gpustack-lab/gpustack-database:bookworm"
+PACKAGES = Path("usr/local/lib/python3.11/dist-packages")
+SCRIPTS = Path("usr/local/bin")
+# Not needed to run a server or a worker: test suites, headers, and Ray's Java side.
+LEFT_OUT = ("*/tests", "*/*/tests", "*/*/*/tests", "pyarrow/include", "ray/jars", "ray/cpp", "ray/dashboard/client")
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """A 0.7 release: the day to resolve its dependencies at, and the tools that its worker asks for."""
+
+    day: str
+    llama_box: str
+    gguf_parser: str
+    fastfetch: str = "2.25.0.1"
+
+
+@dataclass(frozen=True)
+class V2:
+    """A 2.x release: the day to resolve its dependencies at, and how the start-up of its published image behaves."""
+
+    day: str
+    prerun: bool = True
+    """`gpustack prerun` checks options and ports first (since 2.0.1)."""
+    stays_up_after_failure: bool = False
+    """A failed service leaves the container up without GPUStack (2.0.0) instead of ending it."""
+    migration_variable: str = "GPUSTACK_DATA_MIGRATION"
+    splits_words: bool = False
+    """Arguments are expanded without quotes on their way to `gpustack start` (since 2.1.1)."""
+    opens_directories: bool = False
+    """Directories on the way to PostgreSQL's get mode 0755 (since 2.1.0)."""
+    checks_nofile: bool = False
+    args_file: str = "/run/gpustack/args"
+    service_environment: dict[str, str] = field(default_factory=dict)
+    """Where `gpustack prerun` leaves its decisions for the services."""
+
+
+_IN_DATA_DIR = {
+    "GPUSTACK_GATEWAY_DIR": "/var/lib/gpustack/higress",
+    "GPUSTACK_GATEWAY_CONFIG": "/var/lib/gpustack/higress/.env",
+    "GPUSTACK_POSTGRES_DIR": "/var/lib/gpustack/postgresql",
+    "GPUSTACK_POSTGRES_CONFIG": "/var/lib/gpustack/postgresql/.env",
+}
+_WITH_OBSERVABILITY = {
+    **_IN_DATA_DIR,
+    "GPUSTACK_OBSERVABILITY_DIR": "/var/lib/gpustack/observability",
+    "GPUSTACK_OBSERVABILITY_CONFIG": "/var/lib/gpustack/observability/.env",
+}
+_IN_RUN_DIR = {
+    "GPUSTACK_RUN_DIR": "/run/gpustack",
+    "GPUSTACK_GATEWAY_CONFIG": "/run/gpustack/gateway/.env",
+    "GPUSTACK_POSTGRES_CONFIG": "/run/gpustack/postgresql/.env",
+    "GPUSTACK_OBSERVABILITY_CONFIG": "/run/gpustack/observability/.env",
+}
+_OLD_ARGS_FILE = "/var/lib/gpustack/run/args/gpustack"
+
+
+def _v2_1(day: str) -> V2:
+    return V2(day, splits_words=True, opens_directories=True, service_environment=_WITH_OBSERVABILITY)
+
+
+def _v2_2(day: str) -> V2:
+    return V2(day, splits_words=True, opens_directories=True, checks_nofile=True, service_environment=_IN_RUN_DIR)
+
+
+# The day is the release day plus three: dependencies that were pinned by date must have been there.
+RELEASES: dict[str, Legacy | V2] = {
+    "0.7.0": Legacy("2025-07-28", llama_box="v0.0.164", gguf_parser="v0.21.4"),
+    "0.7.1": Legacy("2025-08-25", llama_box="v0.0.171", gguf_parser="v0.22.1"),
+    "2.0.0": V2(
+        "2025-11-26",
+        prerun=False,
+        stays_up_after_failure=True,
+        migration_variable="GPUSTACK_MIGRATION_DATA_DIR",
+        args_file=_OLD_ARGS_FILE,
+        service_environment={"GPUSTACK_GATEWAY_DIR": "/var/lib/gpustack/higress"},
+    ),
+    "2.0.1": V2("2025-12-10", args_file=_OLD_ARGS_FILE, service_environment=_IN_DATA_DIR),
+    "2.0.2": V2("2026-01-03", service_environment=_IN_DATA_DIR),
+    "2.0.3": V2("2026-01-12", service_environment=_IN_DATA_DIR),
+    "2.1.0": V2("2026-03-10", opens_directories=True, service_environment=_IN_DATA_DIR),
+    "2.1.1": _v2_1("2026-03-29"),
+    "2.1.2": _v2_1("2026-04-24"),
+    "2.2.0": _v2_2("2026-06-21"),
+    "2.2.1": _v2_2("2026-07-06"),
+    "2.2.2": _v2_2("2026-07-27"),
+    "2.2.3": _v2_2("2026-08-03"),
+}
+
+
+def ensure(release: str) -> str:
+    """Return the reference of the image of a release, building what is missing or out of date."""
+    if release not in RELEASES:
+        raise LabError(f"the lab knows no recipe for GPUStack {release!r}; it has {', '.join(RELEASES)}")
+    facts = RELEASES[release]
+    return _ensure_legacy(release, facts) if isinstance(facts, Legacy) else _ensure_v2(release, facts)
+
+
+def ensure_nvidia_standin() -> str:
+    """Return the image that carries, under /nvidia, the stand-ins for libnvidia-ml.so.1 and nvidia-smi."""
+    ensure_base()
+    content = _digest([SOURCES / "nvidia"], docker.out("image", "inspect", "--format", "{{.Id}}", BASE))
+    reference = f"gpustack-lab/nvidia-standin:{content[:12]}"
+    return _ensure_image(reference, SOURCES / "nvidia", content)
+
+
+def _ensure_legacy(release: str, facts: Legacy) -> str:
+    program = f"gpustack-lab/gpustack-legacy:{release}"
+    runtime = _ensure_layer(RUNTIME, SOURCES / "runtime", ensure_base())
+    requirements = (release, facts.day)
+    inputs = [SOURCES / "legacy", SOURCES / "precompile"]
+    content = _digest(inputs, _label(runtime), release, json.dumps(asdict(facts)), repr(LEFT_OUT))
+    if _label(program) != content:
+        with step(f"building GPUStack {release}"), _context(SOURCES / "legacy", SOURCES / "precompile") as context:
+            _install(*requirements, Path(context, "root"))
+            _install_tools(facts, Path(context, "root"))
+            _build(program, Path(context), content)
+    for flavour, suffix in (("legacy-cpu", "-cpu"), ("legacy-cuda", "")):
+        tag = f"gpustack/gpustack:v{release}{suffix}"
+        _ensure_image(tag, SOURCES / flavour, _digest([SOURCES / flavour], content), PROGRAM=program)
+    return f"gpustack/gpustack:v{release}"
+
+
+def _ensure_v2(release: str, facts: V2) -> str:
+    reference = f"gpustack/gpustack:v{release}"
+    _ensure_layer(RUNTIME, SOURCES / "runtime", ensure_base())
+    database = _ensure_layer(DATABASE, SOURCES / "database", RUNTIME)
+    behaviour = json.dumps(asdict(facts), sort_keys=True)
+    inputs = [SOURCES / "v2", SOURCES / "precompile"]
+    content = _digest(inputs, _label(database), release, behaviour, repr(LEFT_OUT))
+    if _label(reference) != content:
+        with step(f"building GPUStack {release}"), _context(SOURCES / "v2", SOURCES / "precompile") as context:
+            _install(release, facts.day, Path(context, "root"))
+            Path(context, "release.json").write_text(behaviour)
+            _build(reference, Path(context), content)
+    return reference
+
+
+# -- what goes into an image ---------------------------------------------------------------------------------------
+
+
+def _install(release: str, day: str, root: Path) -> None:
+    """Put a release and its dependencies of that day where Debian's Python 3.11 looks for local packages."""
+    packages = root / PACKAGES
+    command = [_uv(), "pip", "install", "--quiet", "--target", str(packages), "--exclude-newer", day]
+    command += ["--python-version", "3.11", "--python-platform", f"{platform.machine()}-manylinux_2_36"]
+    # Wheels only: nothing is compiled. cachetools is imported by 0.7 and by no dependency of it declared.
+    command += ["--only-binary", ":all:", f"gpustack=={release}", "cachetools"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise LabError(f"uv could not install GPUStack {release} as of {day}: {done.stderr[-1500:]}")
+    for pattern in LEFT_OUT:
+        for path in packages.glob(pattern):
+            shutil.rmtree(path)
+    _move_scripts(packages / "bin", root / SCRIPTS)
+
+
+def _move_scripts(source: Path, target: Path) -> None:
+    """Move the commands onto the PATH and point them at the image's Python instead of this machine's."""
+    target.mkdir(parents=True)
+    for script in source.iterdir():
+        first, _, rest = script.read_bytes().partition(b"\n")
+        if first.startswith(b"#!") and b"python" in first:
+            (target / script.name).write_bytes(b"#!/usr/bin/python3\n" + rest)
+            (target / script.name).chmod(0o755)
+    shutil.rmtree(source)
+
+
+def _install_tools(facts: Legacy, root: Path) -> None:
+    """Put the stand-ins where a 0.7 worker keeps its downloads, under the names and versions that it looks for."""
+    target = root / PACKAGES / "gpustack" / "third_party" / "bin"
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    boxes = [f"llama-box-{facts.llama_box}-linux-{architecture}{device}" for device in ("", "-cuda")]
+    versions = {"gguf-parser": facts.gguf_parser, "fastfetch": facts.fastfetch} | dict.fromkeys(boxes, facts.llama_box)
+    places = {"gguf-parser": "gguf-parser", "fastfetch": "fastfetch"} | {f"llama-box/{box}": "llama-box" for box in boxes}
+    for place, tool in places.items():
+        (target / place).mkdir(parents=True)
+        shutil.copy(SOURCES / "legacy" / "tools" / tool, target / place / tool)
+    (target / "versions.json").write_text(json.dumps(versions))
+
+
+def _uv() -> str:
+    beside = Path(sys.executable).with_name("uv")
+    found = str(beside) if beside.exists() else shutil.which("uv")
+    if not found:
+        raise LabError("uv is missing, and without it GPUStack cannot be resolved as of its release day; `pip install uv`")
+    return found
+
+
+# -- building ------------------------------------------------------------------------------------------------------
+
+
+def _context(*sources: Path) -> tempfile.TemporaryDirectory[str]:
+    """A build context with copies of the sources: the contents of a directory, a file as it is."""
+    context = tempfile.TemporaryDirectory(dir="/var/tmp", prefix="gpustack-lab-")
+    for source in sources:
+        if source.is_dir():
+            shutil.copytree(source, context.name, dirs_exist_ok=True)
+        else:
+            shutil.copy(source, context.name)
+    return context
+
+
+def _ensure_layer(reference: str, source: Path, parent: str) -> str:
+    parent_id = docker.out("image", "inspect", "--format", "{{.Id}}", parent)
+    return _ensure_image(reference, source, _digest([source], parent_id))
+
+
+def _ensure_image(reference: str, source: Path, content: str, **arguments: str) -> str:
+    if _label(reference) != content:
+        with step(f"building {reference}"):
+            _build(reference, source, content, **arguments)
+    return reference
+
+
+def _build(reference: str, context: Path, content: str, **arguments: str) -> None:
+    docker.build(reference, context, args={"CONTENT": content, **machine.proxy_variables(), **arguments})
+
+
+def _label(reference: str) -> str:
+    image = docker.inspect("image", reference)
+    labels = (image or {}).get("Config", {}).get("Labels") or {}
+    return str(labels.get(CONTENT_LABEL, ""))
+
+
+def _digest(sources: Iterable[Path], *values: str) -> str:
+    """A hash over files, their paths and modes, and further values."""
+    digest = hashlib.sha256()
+    for source in sources:
+        files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+        for path in files:
+            digest.update(f"{path.relative_to(source.parent)} {path.stat().st_mode & 0o777:o}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for value in values:
+        digest.update(f"\0{value}".encode())
+    return digest.hexdigest()
