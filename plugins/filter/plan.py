@@ -1,0 +1,102 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that turn what was registered for each host into the fleet's plan, and into the report of its outcome."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Tuple
+
+from ansible.errors import AnsibleFilterError
+from ansible.parsing.dataloader import DataLoader
+from ansible.utils.vars import load_extra_vars
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan, _plan_text
+from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
+
+# Host variables that the plan looks at; of the token it needs to know only whether it is set.
+CHOICES = ("gpu_vendor", "container_name", "network")
+SECRET_CHOICES = ("token",)
+
+# Variables that Ansible templates without the inventory when it forms batches.
+EXTRA_ONLY = ("gpustack_batches", "gpustack_max_fail_percentage")
+
+
+def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> Dict[str, Any]:
+    """The plan of docs/architecture.md for the hosts of ``settings.servers`` and ``settings.workers``."""
+    evidence: Dict[str, Any] = {}
+    unassessed: Dict[str, str] = {}
+    hosts = list(dict.fromkeys([*settings["servers"], *settings["workers"]]))
+    for host in hosts:
+        registered = hostvars[host].get("gpustack_node_info") or {}
+        if registered.get("node"):
+            evidence[host] = registered["node"]
+        else:
+            unassessed[host] = _reason(registered)
+    try:
+        return _plan.make_plan(
+            evidence,
+            Settings(
+                release=str(settings["release"]),
+                image=settings["image"],
+                servers=tuple(settings["servers"]),
+                workers=tuple(settings["workers"]),
+                vendors=dict(settings["vendors"]),
+                allow_unproven=bool(settings["allow_unproven"]),
+                accept_losses=tuple(settings["accept_losses"]),
+                ignore_workers=tuple(settings["ignore_workers"]),
+                fix_permissions=bool(settings["fix_permissions"]),
+                image_size=int(settings["image_size"]),
+                inventory_only_extra=_inventory_only(hosts, hostvars),
+                unassessed=unassessed,
+                choices={host: _choices(hostvars[host]) for host in hosts},
+            ),
+        )
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError("fleetops.gpustack.plan: the evidence has an unexpected shape: %r" % error) from error
+
+
+def _reason(registered: Mapping[str, Any]) -> str:
+    for key in ("msg", "module_stderr", "module_stdout"):
+        if registered.get(key):
+            return str(registered[key]).strip().splitlines()[-1]
+    return "UNREACHABLE"
+
+
+def _choices(variables: Mapping[str, Any]) -> Dict[str, Any]:
+    choices = {name: variables.get("gpustack_" + name) for name in CHOICES}
+    choices.update({name: bool(variables.get("gpustack_" + name)) or None for name in SECRET_CHOICES})
+    return choices
+
+
+def _inventory_only(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> Tuple[str, ...]:
+    """Batch variables that a host has from the inventory and the command line does not give."""
+    extra = load_extra_vars(DataLoader())
+    return tuple(name for name in EXTRA_ONLY if name not in extra and any(name in hostvars[host] for host in hosts))
+
+
+def outcome(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> List[str]:
+    """The report at the end of an upgrade, as lines."""
+    results = {
+        host: {
+            "switched": hostvars[host].get("gpustack_switched") or {},
+            "fleet": hostvars[host].get("gpustack_fleet") or {},
+        }
+        for host in made_plan["hosts"]
+    }
+    return _plan_text.outcome(made_plan, results)
+
+
+def expected_workers(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any], hosts: Iterable[str]) -> List[Dict[str, Any]]:
+    """The server's records of the workers on those of ``hosts`` whose switch went well."""
+    return [
+        made_plan["hosts"][host]["worker"]
+        for host in hosts
+        if made_plan["hosts"][host]["worker"] and not hostvars[host].get("gpustack_switched", {}).get("failed")
+    ]
+
+
+class FilterModule:
+    """The filters of this file, for Ansible."""
+
+    def filters(self) -> Dict[str, Callable[..., Any]]:
+        return {"plan": plan, "outcome": outcome, "problem_line": _plan_text.problem_line, "expected_workers": expected_workers}

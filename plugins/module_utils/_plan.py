@@ -1,0 +1,198 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fleet's plan: from every host's evidence to refusals, warnings, losses and one decision per host. Pure.
+
+Evidence and plan have the shapes of docs/architecture.md ("Evidence", "Plan").
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _options, _plan_fleet, _plan_host, _plan_text, _releases, _vendors
+from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import (
+    FINALIZE,
+    NONE,
+    RESUME,
+    SWITCH,
+    HostView,
+    Problem,
+    Settings,
+)
+
+# Findings of the database that v2 gives up, and the class of loss under which the operator accepts them (facts, C8, C9, D2).
+LOSS_CLASSES = {
+    "ollama_models": "ollama",
+    "ollama_files": "ollama",
+    "llama_box_models": "llama_box",
+    "backend_version_set": "backend_version",
+    "custom_distributed": "custom_distributed",
+}
+
+
+def make_plan(evidence: Mapping[str, Dict[str, Any]], settings: Settings) -> Dict[str, Any]:
+    """The plan for the assessed hosts of ``evidence``; hosts that could not be assessed are in ``settings.unassessed``."""
+    release, problems = _find_release(settings)
+    views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
+    known = _known_workers(views)
+    verdicts = {view.name: _verdict(view) for view in views}
+    leftovers = {view.name: _leftovers(view) for view in views}
+
+    problems.extend(_plan_fleet.refusals(views, settings))
+    for view in views:
+        problems.extend(_plan_host.problems(view))
+        problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
+    losses = [loss for view in views for loss in _losses(view, leftovers[view.name])]
+    problems.extend(_unaccepted(losses))
+
+    plan: Dict[str, Any] = {
+        "release": settings.release,
+        "image": settings.image,
+        "refusals": [problem.as_dict() for problem in problems],
+        "warnings": [problem.as_dict() for problem in _warnings(views, verdicts)],
+        "losses": losses,
+        "server": next((view.name for view in views if view.is_server), None),
+        "workers": known,
+        "hosts": {view.name: _decision(view, known, verdicts[view.name], leftovers[view.name]) for view in views},
+    }
+    plan["text"] = _plan_text.lines(plan)
+    return plan
+
+
+def _find_release(settings: Settings) -> Tuple[Optional[_releases.Release], List[Problem]]:
+    try:
+        return _releases.find(settings.release), []
+    except _releases.UnknownRelease as error:
+        way_out = "set gpustack_version to one of them"
+        return None, [Problem(_plan_fleet.FLEET, "unknown_release", str(error), way_out)]
+
+
+def _view(name: str, node: Dict[str, Any], settings: Settings, release: Optional[_releases.Release]) -> HostView:
+    candidates = [each for each in node["installations"] if not each["retired"]]
+    installation, action = _choose(node, candidates)
+    return HostView(name, node, settings, release, candidates, installation, action)
+
+
+def _choose(node: Dict[str, Any], candidates: List[Dict[str, Any]]) -> Tuple[Optional[Dict[str, Any]], str]:
+    """Which installation this run is about, and what it needs."""
+    journal = node["journal"]
+    if journal["outcome"] == "unfinished":
+        return _legacy_of_attempt(node, journal), RESUME
+    ours = [each for each in candidates if each["generation"] == "v2" and each["attempt"]]
+    if len(ours) == 1:
+        unfinished_rollout = journal["outcome"] == "upgraded" and ours[0]["role"] in ("server", "both")
+        return ours[0], FINALIZE if unfinished_rollout else NONE
+    if len(candidates) != 1:
+        return None, SWITCH
+    return candidates[0], NONE if candidates[0]["generation"] == "v2" else SWITCH
+
+
+def _legacy_of_attempt(node: Dict[str, Any], journal: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """The legacy container of an unfinished attempt, whether it still has its name or is already retired."""
+    legacy = [each for each in node["installations"] if each["generation"] != "v2"]
+    named = [each for each in legacy if journal["legacy_name"] and each["name"].startswith(journal["legacy_name"])]
+    chosen = named or legacy
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def _known_workers(views: Sequence[HostView]) -> List[Dict[str, Any]]:
+    """The workers that were in use on the legacy server, as its database tells."""
+    for view in views:
+        if view.is_server and view.database and view.database["readable"]:
+            return [worker for worker in view.database["workers"] if worker["name"] not in view.settings.ignore_workers]
+    return []
+
+
+def _verdict(view: HostView) -> _vendors.Verdict:
+    """The GPU vendor of a host that runs a worker and is still to be switched."""
+    if not view.will_switch or not view.runs_worker or view.release is None or view.installation is None:
+        return _vendors.Verdict.none()
+    return _vendors.judge(
+        gpu=view.node["gpu"],
+        installation=view.installation,
+        engine=view.node["engine"],
+        vendors=view.settings.vendors,
+        choice=view.settings.choice(view.name, "gpu_vendor", "auto"),
+        release=view.release.version,
+    )
+
+
+def _leftovers(view: HostView) -> List[Dict[str, Any]]:
+    """What of the legacy arguments and environment does not go over as it was."""
+    installation = view.installation
+    if not view.will_switch or installation is None or view.release is None or installation["options_problem"]:
+        return []
+    translation = _options.translate(installation["args"], installation["environment"], view.release.version, installation["role"])
+    return [dict(each) for each in translation.leftovers]
+
+
+def _losses(view: HostView, leftovers: Sequence[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:
+    """What v2 gives up on this host, by class of loss."""
+    if not view.will_switch:
+        return
+    classes: Dict[str, List[str]] = {}
+    for finding in (view.database or {}).get("findings", []):
+        if finding["code"] in LOSS_CLASSES:
+            classes.setdefault(LOSS_CLASSES[finding["code"]], []).extend(str(item) for item in finding["items"])
+    for leftover in leftovers:
+        if leftover["loss"]:
+            classes.setdefault(leftover["loss"], []).append(leftover["item"])
+    for name, items in sorted(classes.items()):
+        yield {"host": view.name, "class": name, "items": items, "accepted": name in view.settings.accept_losses}
+
+
+def _unaccepted(losses: Sequence[Dict[str, Any]]) -> Iterator[Problem]:
+    for loss in losses:
+        if not loss["accepted"]:
+            yield Problem(
+                loss["host"],
+                "loss",
+                "v2 gives up %s: %s" % (loss["class"], ", ".join(loss["items"])),
+                "accept it with gpustack_accept_losses: [%s], or change the legacy installation first" % loss["class"],
+            )
+
+
+def _warnings(views: Sequence[HostView], verdicts: Mapping[str, _vendors.Verdict]) -> List[Problem]:
+    found = _plan_fleet.warnings(views)
+    for view in views:
+        found.extend(view.problem(*each) for each in verdicts[view.name].warnings)
+        if view.action == FINALIZE:
+            found.append(
+                view.problem(
+                    "failover_off",
+                    "the roll-out variables are still set, so model instances of a lost worker are not started elsewhere (failover is off)",
+                    "run playbooks/upgrade.yml again; it ends with the finalizing restart",
+                )
+            )
+    return found
+
+
+def _decision(view: HostView, known: Sequence[Dict[str, Any]], verdict: _vendors.Verdict, leftovers: List[Dict[str, Any]]) -> Dict[str, Any]:
+    installation = view.installation or {}
+    image, libraries = view.node["image"], view.node["libraries"]
+    lacks = [name for name in ("docker", "psycopg") if not libraries[name] and (name == "docker" or view.is_server)]
+    return {
+        "action": view.action,
+        "role": view.role,
+        "installation": installation.get("id"),
+        "legacy_release": installation.get("release") if installation.get("generation") != "v2" else None,
+        "container_name": view.settings.choice(view.name, "container_name") or _own_name(view),
+        "data_dir": (installation.get("data_dir") or {}).get("host_path"),
+        "worker": _plan_fleet.worker_of(view, known) if view.runs_worker else None,
+        "gpu": {"vendor": verdict.vendor, "how": verdict.how, "flags": verdict.flags},
+        "prepare": {
+            "libraries": view.will_switch and bool(lacks),
+            "image": view.will_switch and not image["present"],
+            "trial": view.will_switch and view.runs_worker,
+        },
+        "leftovers": leftovers,
+        "attempt": view.node["journal"]["attempt"],
+    }
+
+
+def _own_name(view: HostView) -> Optional[str]:
+    """The legacy container's own name, also where an unfinished attempt has already renamed it."""
+    if view.action == RESUME:
+        return view.node["journal"]["legacy_name"]
+    return (view.installation or {}).get("name")

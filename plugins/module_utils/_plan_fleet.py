@@ -1,0 +1,183 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What speaks against upgrading the fleet, seen over all of its hosts. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem, Settings
+
+FLEET = "fleet"
+
+# How a failed assessment is explained: a part of Ansible's own message, and the way out.
+ASSESSMENT_WAYS_OUT = (
+    ("requires a minimum of Python", "install Python 3.8 or newer on the host and name it in ansible_python_interpreter"),
+    ("No python interpreters found", "install Python 3.8 or newer on the host and name it in ansible_python_interpreter"),
+    ("Missing sudo password", "give the login user a sudo rule, or the run --ask-become-pass"),
+    ("Failed to connect", "make the host reachable by ssh, or take it out of the inventory"),
+    ("UNREACHABLE", "make the host reachable by ssh, or take it out of the inventory"),
+)
+
+
+def check_inventory(settings: Settings) -> Iterator[Problem]:
+    """One server, every host assessed, no variables where Ansible does not look for them."""
+    if len(settings.servers) != 1:
+        yield Problem(
+            FLEET,
+            "several_servers" if settings.servers else "no_server",
+            "group gpustack_servers holds %d hosts (%s); a run upgrades one server with its workers"
+            % (len(settings.servers), ", ".join(settings.servers) or "none"),
+            "give each server an inventory of its own, or name one with --limit and its workers",
+        )
+    for host, message in sorted(settings.unassessed.items()):
+        way_out = next((hint for part, hint in ASSESSMENT_WAYS_OUT if part in message), "make the host answer, or take it out of the inventory")
+        yield Problem(host, "not_assessed", "the host could not be assessed: %s" % message, way_out)
+    for name in settings.inventory_only_extra:
+        yield Problem(
+            FLEET,
+            "batch_variable",
+            "%s is set in the inventory, where Ansible does not look for it when it forms batches" % name,
+            "remove it there and give it on the command line: -e '{\"%s\": ...}'" % name,
+        )
+
+
+def check_clocks(views: Sequence[HostView], settings: Settings) -> Iterator[Problem]:
+    """Clocks closer together than the heartbeat logic of v2 tolerates (facts, B5)."""
+    offsets = {view.name: view.node["host"]["clock_offset"] for view in views if view.node["host"]["clock_offset"] is not None}
+    if len(offsets) < 2:
+        return
+    middle = sorted(offsets.values())[len(offsets) // 2]
+    for host, offset in sorted(offsets.items()):
+        if abs(offset - middle) > settings.clock_tolerance:
+            yield Problem(
+                host,
+                "clock",
+                "its clock is %.0f s off the fleet's; v2 takes workers with old heartbeats for dead and deletes their model instances" % (offset - middle),
+                "synchronise the clocks (chrony or systemd-timesyncd)",
+            )
+
+
+def check_shared_exports(views: Sequence[HostView]) -> Iterator[Problem]:
+    """No two hosts with one network directory as their data directory."""
+    seen: Dict[Tuple[str, str], str] = {}
+    for view in views:
+        if not view.will_switch or not view.data or not view.installation or not view.data["filesystem"]["network"]:
+            continue
+        filesystem = view.data["filesystem"]
+        below = view.installation["data_dir"]["host_path"][len(filesystem["mount_point"].rstrip("/")) :]
+        key = (filesystem["export"] or filesystem["device"], below)
+        if key in seen:
+            yield view.problem(
+                "shared_export",
+                "its data directory is the same network export (%s%s) as that of %s" % (key[0], key[1], seen[key]),
+                "give each host a data directory of its own",
+            )
+        seen.setdefault(key, view.name)
+
+
+def check_reachability(views: Sequence[HostView]) -> Iterator[Problem]:
+    """Workers reach the server's URL, the server reaches the workers' ports; only of what is running now."""
+    server = next((view for view in views if view.is_server), None)
+    server_runs = bool(server and server.installation and server.installation["running"])
+    running = {_worker_name(view) for view in views if view.runs_worker and view.installation and view.installation["running"]}
+    for view in views:
+        for probe in view.node["reachability"]:
+            where = "%s:%s" % (probe["host"], probe["port"])
+            if probe["ok"]:
+                continue
+            if probe["kind"] == "worker_to_server" and server_runs and view.will_switch:
+                yield view.problem(
+                    "server_unreachable",
+                    "the worker cannot reach its server at %s: %s" % (where, probe["error"]),
+                    "open the port, or set gpustack_server_url for this host",
+                )
+            if probe["kind"] == "server_to_worker" and probe["worker"] in running:
+                yield view.problem(
+                    "worker_unreachable",
+                    "the server cannot reach worker %s at %s: %s" % (probe["worker"], where, probe["error"]),
+                    "open that port between server and worker",
+                )
+
+
+def check_tokens(views: Sequence[HostView]) -> Iterator[Problem]:
+    """Workers that present another token than the server's would be rejected with 401."""
+    server = next((view for view in views if view.is_server and view.will_switch and view.installation), None)
+    if server is None or server.installation is None or not server.installation["token"]["digest"]:
+        return
+    expected = server.installation["token"]["digest"]
+    for view in views:
+        if view.is_server or not view.runs_worker or not view.will_switch or view.installation is None:
+            continue
+        digest = view.installation["token"]["digest"]
+        if digest and digest != expected and not view.settings.choice(view.name, "token"):
+            yield view.problem(
+                "token_differs",
+                "its registration token differs from that of server %s" % server.name,
+                "set gpustack_token for this host (in a vault) to the server's token",
+            )
+
+
+def check_membership(views: Sequence[HostView], settings: Settings) -> Iterator[Problem]:
+    """The server's own worker list against the hosts of this run, in both directions."""
+    server = next((view for view in views if view.is_server), None)
+    if server is None or not server.database or not server.database["readable"] or server.action == "none":
+        return
+    known = server.database["workers"]
+    found = {id(worker_of(view, known)): view for view in views if view.runs_worker and worker_of(view, known)}
+    for worker in known:
+        if id(worker) in found or worker["name"] in settings.ignore_workers or worker["state"] != "ready":
+            continue
+        yield Problem(
+            FLEET,
+            "worker_not_in_run",
+            "worker %s (%s) is READY on the server and in no host of this run; a v2 server would not serve it any more" % (worker["name"], worker["ip"]),
+            "add its host to gpustack_workers, or name it in gpustack_ignore_workers",
+        )
+    for view in views:
+        if view.runs_worker and view.will_switch and worker_of(view, known) is None:
+            name = _worker_name(view)
+            if name not in settings.ignore_workers and view.name not in settings.ignore_workers:
+                yield view.problem(
+                    "worker_unknown",
+                    "the server does not know a worker named %s" % name,
+                    "check that the host belongs to this server, or name it in gpustack_ignore_workers",
+                )
+
+
+def worker_of(view: HostView, known: Sequence[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+    """The server's record of this host's worker: by uuid, else by name (as v2 matches them; facts, C11)."""
+    worker = (view.installation or {}).get("worker") or {}
+    by_uuid = [each for each in known if worker.get("uuid") and each["uuid"] == worker["uuid"]]
+    by_name = [each for each in known if worker.get("name") and each["name"] == worker["name"]]
+    matches = by_uuid or by_name
+    return matches[0] if matches else None
+
+
+def _worker_name(view: HostView) -> Optional[str]:
+    return ((view.installation or {}).get("worker") or {}).get("name")
+
+
+def refusals(views: Sequence[HostView], settings: Settings) -> List[Problem]:
+    """Everything that speaks against this fleet as a whole."""
+    found: List[Problem] = list(check_inventory(settings))
+    found.extend(check_clocks(views, settings))
+    found.extend(check_shared_exports(views))
+    found.extend(check_reachability(views))
+    found.extend(check_tokens(views))
+    found.extend(check_membership(views, settings))
+    return found
+
+
+def warnings(views: Sequence[HostView]) -> List[Problem]:
+    """What an operator should know before going on."""
+    return [
+        view.problem(
+            "proxy",
+            "an HTTP proxy is set without NO_PROXY; GPUStack's own calls between server and workers would go through it",
+            "set NO_PROXY to the addresses of server and workers (this collection's own calls ignore proxies)",
+        )
+        for view in views
+        if view.node["host"]["proxy"]["http_proxy"] and not view.node["host"]["proxy"]["no_proxy"]
+    ]

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the plan reasons about: one view per host, and the problems found. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Tuple
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import Release
+
+# What a host needs: the whole switch, its continuation, only the removal of the roll-out variables, or nothing.
+SWITCH = "switch"
+RESUME = "resume"
+FINALIZE = "finalize"
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something the operator must know, with the way out."""
+
+    host: str
+    code: str
+    cause: str
+    way_out: str
+
+    def as_dict(self) -> Dict[str, str]:
+        return {"host": self.host, "code": self.code, "cause": self.cause, "way_out": self.way_out}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The operator's choices, as the role hands them over."""
+
+    release: str
+    image: str
+    servers: Tuple[str, ...]
+    workers: Tuple[str, ...]
+    vendors: Dict[str, Any]
+    allow_unproven: bool = False
+    accept_losses: Tuple[str, ...] = ()
+    ignore_workers: Tuple[str, ...] = ()
+    fix_permissions: bool = False
+    image_size: int = 0
+    clock_tolerance: float = 30.0
+    inventory_only_extra: Tuple[str, ...] = ()
+    unassessed: Dict[str, str] = field(default_factory=dict)
+    choices: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+
+    def choice(self, host: str, name: str, default: Any = None) -> Any:
+        """A variable of one host, or its default."""
+        value = self.choices.get(host, {}).get(name)
+        return default if value is None else value
+
+
+@dataclass(frozen=True)
+class HostView:
+    """One host's evidence with what was concluded from it."""
+
+    name: str
+    node: Dict[str, Any]
+    settings: Settings
+    release: Optional[Release]
+    candidates: List[Dict[str, Any]]
+    installation: Optional[Dict[str, Any]]
+    action: str
+
+    @property
+    def role(self) -> Optional[str]:
+        return self.installation["role"] if self.installation else None
+
+    @property
+    def is_server(self) -> bool:
+        return self.role in ("server", "both")
+
+    @property
+    def runs_worker(self) -> bool:
+        return self.role in ("worker", "both")
+
+    @property
+    def database(self) -> Optional[Dict[str, Any]]:
+        return (self.installation or {}).get("database")
+
+    @property
+    def data(self) -> Optional[Dict[str, Any]]:
+        return (self.installation or {}).get("data")
+
+    @property
+    def will_switch(self) -> bool:
+        """Whether the legacy container is still to be replaced."""
+        return self.action in (SWITCH, RESUME)
+
+    def problem(self, code: str, cause: str, way_out: str) -> Problem:
+        return Problem(self.name, code, cause, way_out)

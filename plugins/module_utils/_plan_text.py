@@ -1,0 +1,131 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plan and outcome as lines for a person. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Mapping, Sequence
+
+ACTIONS = {
+    "switch": "will be upgraded",
+    "resume": "was interrupted and will be continued",
+    "finalize": "is upgraded; the roll-out variables will be removed",
+    "none": "nothing to do",
+}
+
+
+def lines(plan: Mapping[str, Any]) -> List[str]:
+    """The plan, for the screen."""
+    out = ["GPUStack %s from %s" % (plan["release"], plan["image"]), ""]
+    for host, decision in sorted(plan["hosts"].items()):
+        out.extend(_host_lines(host, decision))
+    out.extend(_problem_lines("Warnings", plan["warnings"]))
+    out.extend(_loss_lines(plan["losses"]))
+    out.extend(_problem_lines("Refused", plan["refusals"]))
+    return out
+
+
+def _host_lines(host: str, decision: Mapping[str, Any]) -> Iterator[str]:
+    role = {"both": "server with embedded worker", None: "no GPUStack"}.get(decision["role"], decision["role"])
+    release = " %s" % decision["legacy_release"] if decision["legacy_release"] else ""
+    yield "%s: %s%s, container %s: %s" % (host, role, release, decision["container_name"], ACTIONS[decision["action"]])
+    if decision["action"] not in ("switch", "resume"):
+        return
+    if decision["data_dir"]:
+        yield "    data in %s" % decision["data_dir"]
+    if decision["gpu"]["vendor"]:
+        yield "    GPU vendor %s (known from %s)" % (decision["gpu"]["vendor"], decision["gpu"]["how"])
+    worker = decision["worker"]
+    if worker:
+        yield "    worker %s, id %s, %s" % (worker["name"], worker["id"], gpu_text(worker["gpus"]))
+    for leftover in decision["leftovers"]:
+        yield "    %s: %s: %s" % (leftover["item"], leftover["action"], leftover["reason"])
+
+
+def gpu_text(gpus: Sequence[Mapping[str, Any]]) -> str:
+    """The GPUs of a worker in a few words."""
+    if not gpus:
+        return "no GPUs"
+    names = sorted({str(gpu["name"]) for gpu in gpus})
+    return "%d GPU%s (%s)" % (len(gpus), "" if len(gpus) == 1 else "s", ", ".join(names))
+
+
+def _problem_lines(title: str, problems: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    if problems:
+        yield ""
+        yield "%s:" % title
+    for problem in problems:
+        yield "  " + problem_line(problem)
+
+
+def problem_line(problem: Mapping[str, str]) -> str:
+    """Host, cause, way out, in one line."""
+    return "%s: %s. Way out: %s." % (problem["host"], problem["cause"].rstrip("."), problem["way_out"].rstrip("."))
+
+
+def _loss_lines(losses: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if losses:
+        yield ""
+        yield "Given up by v2:"
+    for loss in losses:
+        state = "accepted" if loss["accepted"] else "not accepted"
+        yield "  %s: %s (%s): %s" % (loss["host"], loss["class"], state, ", ".join(loss["items"]))
+
+
+def outcome(plan: Mapping[str, Any], results: Mapping[str, Dict[str, Any]]) -> List[str]:
+    """The proof at the end of an upgrade.
+
+    ``results`` holds, per host, what was registered: ``switched`` (of the node module), ``fleet`` (of fleet_info, on the server).
+    """
+    out: List[str] = ["", "GPUStack %s: what was done, and the proof" % plan["release"], ""]
+    for host, decision in sorted(plan["hosts"].items()):
+        out.extend(_outcome_host(host, decision, results.get(host, {}).get("switched") or {}))
+    server = results.get(plan["server"] or "", {})
+    out.extend(_parity_lines((server.get("switched") or {}).get("parity") or {}))
+    out.extend(_worker_lines(plan["workers"], (server.get("fleet") or {}).get("workers") or []))
+    return out
+
+
+def _outcome_host(host: str, decision: Mapping[str, Any], switched: Mapping[str, Any]) -> Iterator[str]:
+    if not switched.get("attempt"):
+        yield "%s: %s" % (host, ACTIONS[decision["action"]])
+        return
+    yield "%s: %s %s, now %s; down for %.1f s" % (
+        host,
+        decision["role"],
+        decision["legacy_release"],
+        switched["container"]["image"],
+        switched["downtime"],
+    )
+    yield "    backup %s; old container kept as %s" % (switched["backup"], switched["legacy_container"])
+
+
+def _parity_lines(parity: Mapping[str, Any]) -> Iterator[str]:
+    if not parity:
+        return
+    yield ""
+    yield "Rows, snapshot against PostgreSQL (%s):" % ("all accounted for" if parity["equal"] else "DIFFERENT")
+    yield "  %-28s %10s %10s  %s" % ("table", "before", "after", "of the rows of before")
+    for table in parity["tables"]:
+        yield "  %-28s %10d %10d  %d identical, %d transformed, %d dropped; %d added by v2" % (
+            table["table"],
+            table["before"],
+            table["after"],
+            table["identical"],
+            table["transformed"],
+            table["dropped"],
+            table["added"],
+        )
+
+
+def _worker_lines(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not after:
+        return
+    now = {worker["id"]: worker for worker in after}
+    yield ""
+    yield "Workers, before and after:"
+    for worker in before:
+        current = now.get(worker["id"])
+        state = "missing" if current is None else "%s, %s" % (current["state"], gpu_text(current["gpus"]))
+        yield "  %s (id %s): was %s, %s; is %s" % (worker["name"], worker["id"], worker["state"], gpu_text(worker["gpus"]), state)
