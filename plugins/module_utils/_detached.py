@@ -89,7 +89,7 @@ def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return work()
     except Exception as error:  # pylint: disable=broad-exception-caught  # the parent reports it
         traceback.print_exc()
-        return {"failed": True, "msg": "{}: {}".format(type(error).__name__, error)}
+        return {"failed": True, "msg": f"{type(error).__name__}: {error}"}
 
 
 def _leave_session(log: str, keep: tuple[int, ...]) -> None:
@@ -126,12 +126,8 @@ def _read_result(result: str, log: str, status: int) -> dict[str, Any]:
 
 
 def _death_message(log: str, status: int) -> str:
-    how = (
-        "by signal {}".format(os.WTERMSIG(status))
-        if os.WIFSIGNALED(status)
-        else "with status {}".format(os.WEXITSTATUS(status))
-    )
+    how = f"by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"with status {os.WEXITSTATUS(status)}"
     return (
-        "The process that worked on this host was killed or died ({}) before it could report; its log is {}. "
-        "The journal knows how far it came: run the same command again, it continues or goes back.".format(how, log)
+        f"The process that worked on this host was killed or died ({how}) before it could report; its log is {log}. "
+        "The journal knows how far it came: run the same command again, it continues or goes back."
     )

@@ -33,9 +33,7 @@ class Engine:
             self.client = docker.DockerClient(base_url=docker_host, version="auto", timeout=REQUEST_SECONDS)
         except self._docker_error as error:
             raise EngineError(
-                "The Docker engine at {} does not answer ({}); start it ('systemctl start docker').".format(
-                    docker_host, error
-                )
+                f"The Docker engine at {docker_host} does not answer ({error}); start it ('systemctl start docker')."
             ) from None
         self._api = self.client.api
         # The engine is this host's own; a proxy of the environment must not come between.
@@ -90,7 +88,7 @@ class Engine:
 
     def rename(self, container: str, name: str) -> None:
         """Give it another name; its old name is free at once."""
-        self._ask("rename container {} to {}".format(container, name), self._api.rename, container, name)
+        self._ask(f"rename container {container} to {name}", self._api.rename, container, name)
 
     def remove(self, container: str) -> None:
         """Remove a stopped container; its volumes stay, anonymous ones too."""
@@ -121,9 +119,9 @@ class Engine:
         try:
             return call(*args, **kwargs)
         except self._missing as error:
-            raise MissingError("The Docker engine could not {}: {}".format(what, _reason(error))) from None
+            raise MissingError(f"The Docker engine could not {what}: {_reason(error)}") from None
         except (self._docker_error, OSError) as error:
-            raise EngineError("The Docker engine could not {}: {}".format(what, _reason(error))) from None
+            raise EngineError(f"The Docker engine could not {what}: {_reason(error)}") from None
 
 
 class MissingError(EngineError, LookupError):

@@ -50,7 +50,7 @@ class Fault(NamedTuple):
         if (step, when) != (self.step, self.when):
             return
         if self.kind == "raise":
-            raise FaultInjected("the fault point {}:{} was asked for by {}".format(step, when, FAULT_VARIABLE))
+            raise FaultInjected(f"the fault point {step}:{when} was asked for by {FAULT_VARIABLE}")
         os.kill(os.getpid(), signal.SIGSTOP if self.kind == "pause" else signal.SIGKILL)
 
 
@@ -60,7 +60,7 @@ def parse_fault(text: str | None) -> Fault | None:
         return None
     parts = text.split(":")
     if len(parts) != 3 or parts[1] not in ("before", "after") or parts[2] not in ("kill", "raise", "pause"):
-        raise ValueError("{}={!r} is not <step>:<before|after>:<kill|raise|pause>.".format(FAULT_VARIABLE, text))
+        raise ValueError(f"{FAULT_VARIABLE}={text!r} is not <step>:<before|after>:<kill|raise|pause>.")
     return Fault(*parts)
 
 
@@ -172,7 +172,7 @@ def summary(state_dir: str) -> dict[str, Any]:
 def iso_utc(moment: float) -> str:
     """A moment as ISO 8601 in UTC, to the millisecond."""
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
-    return "{}.{:03d}Z".format(whole, int(moment * 1000) % 1000)
+    return f"{whole}.{int(moment * 1000) % 1000:03d}Z"
 
 
 def _parse(line: str) -> dict[str, Any] | None:
