@@ -1,0 +1,176 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A throw-away container of the new image, beside the serving legacy one: which release is it, which GPUs does it see?
+
+It has no network and none of the data, so nothing that serves can notice it. Its first process is a `sleep` that
+bounds everything asked of it: when that ends, the container ends, and so does a question that hangs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import Any, Iterator, NamedTuple
+
+LABEL = "fleetops.gpustack.trial"
+TRIAL_SECONDS = 180
+MEBIBYTE = 1024 * 1024
+# gpustack-runtime clears the screen before it prints.
+_TERMINAL_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class TrialError(Exception):
+    """The image does not start with these flags, or does not answer."""
+
+
+class Answer(NamedTuple):
+    """How a command in the container ended and what it printed."""
+
+    status: int
+    output: str
+    errors: str
+
+
+def ask(client: Any, image: str, run_id: str, flags: dict[str, Any] | None, detect: bool) -> dict[str, Any]:
+    """The image's version and, when `detect` is set, the GPUs that it sees under these flags."""
+    with _container(client, image, run_id, (flags or {}) if detect else {}) as container:
+        version = parse_version(_question(client, container, ["gpustack", "version", "--short"]))
+        gpus = None
+        if detect:
+            gpus = parse_gpus(_question(client, container, ["gpustack-runtime", "detect", "--format", "json"]))
+    return {"version": version, "gpus": gpus}
+
+
+def parse_version(answer: Answer) -> str:
+    """The last word that looks like a release; a plug-in of the image may print before it."""
+    versions = re.findall(r"^v?(\d+\.\d+\.\d+\S*)", answer.output, re.MULTILINE)
+    if not versions:
+        raise TrialError(
+            f"`gpustack version` in the image printed no version but: {_tail(answer.output or answer.errors)}; "
+            "check that the image is GPUStack's"
+        )
+    return versions[-1]
+
+
+def parse_gpus(answer: Answer) -> list[dict[str, Any]]:
+    """The devices that gpustack-runtime lists, as GPU records; it counts memory in MiB, we count bytes."""
+    text = _TERMINAL_CONTROL.sub("", answer.output)
+    try:
+        devices = json.loads(text[text.index("[") :])
+    except ValueError:
+        raise TrialError(
+            f"`gpustack-runtime detect` in the image printed no list of devices but: {_tail(text or answer.errors)}"
+        ) from None
+    return [
+        {
+            "vendor": device["manufacturer"],
+            "index": device["index"],
+            "name": device["name"],
+            "memory": device["memory"] * MEBIBYTE,
+            "uuid": device["uuid"] or None,
+        }
+        for device in devices
+    ]
+
+
+def container_options(flags: dict[str, Any]) -> dict[str, Any]:
+    """The plan's GPU flags as options of the Docker SDK; what a vendor does not set is left to the engine."""
+    options = {
+        "runtime": flags.get("runtime"),
+        "environment": flags.get("environment"),
+        "volumes": flags.get("volumes"),
+        "devices": flags.get("devices"),
+        "cap_add": flags.get("capabilities"),
+        "privileged": flags.get("privileged"),
+        "ipc_mode": flags.get("ipc_mode"),
+        "pid_mode": flags.get("pid_mode"),
+        "group_add": flags.get("group_add"),
+        "security_opt": flags.get("security_opt"),
+    }
+    return {name: value for name, value in options.items() if value}
+
+
+def remove_leftovers(client: Any) -> list[str]:
+    """Trial containers of a run that was killed."""
+    removed = []
+    for container in client.containers.list(all=True, filters={"label": LABEL}):
+        container.remove(force=True, v=True)
+        removed.append(container.name)
+    return removed
+
+
+@contextlib.contextmanager
+def _container(client: Any, image: str, run_id: str, flags: dict[str, Any]) -> Iterator[Any]:
+    from docker.errors import APIError
+
+    remove_leftovers(client)
+    container = None
+    try:
+        container = client.containers.create(
+            image,
+            entrypoint=["sleep", str(TRIAL_SECONDS)],
+            name=f"gpustack-trial-{run_id}",
+            labels={LABEL: run_id},
+            network_mode="none",
+            healthcheck={"test": ["NONE"]},
+            **container_options(flags),
+        )
+        _assert_runtime(container, flags.get("runtime"))
+        container.start()
+        yield container
+    except APIError as error:
+        raise TrialError(explain(str(error.explanation or error), flags)) from None
+    finally:
+        if container is not None:
+            container.remove(force=True, v=True)
+
+
+def explain(reason: str, flags: dict[str, Any]) -> str:
+    """Why the engine did not start the trial container, and the way out."""
+    runtime = flags.get("runtime")
+    if "runtime name" in reason:
+        return (
+            f"the engine knows no container runtime {runtime!r} ({reason.strip()}); install the vendor's container "
+            "toolkit, register the runtime in /etc/docker/daemon.json and restart the engine"
+        )
+    set_flags = json.dumps({name: value for name, value in flags.items() if value}, sort_keys=True)
+    return f"a container of the new image does not start with the GPU flags {set_flags}: {reason.strip()}"
+
+
+def _assert_runtime(container: Any, runtime: str | None) -> None:
+    """A privileged container sees the GPUs even without its runtime, and fails only when a model is to start."""
+    container.reload()
+    applied = container.attrs["HostConfig"].get("Runtime")
+    if runtime and applied != runtime:
+        raise TrialError(
+            f"the engine was asked for container runtime {runtime!r} but applied {applied!r}; GPUs would be seen, "
+            "and models would not start. Check the runtimes in /etc/docker/daemon.json"
+        )
+
+
+def _question(client: Any, container: Any, command: list[str]) -> Answer:
+    execution = client.api.exec_create(container.id, command)["Id"]
+    output, errors = client.api.exec_start(execution, demux=True)
+    status = client.api.exec_inspect(execution)["ExitCode"]
+    answer = Answer(status, _text(output), _text(errors))
+    asked = " ".join(command)
+    container.reload()
+    if container.status != "running":
+        raise TrialError(
+            f"`{asked}` in the image gave no answer within {TRIAL_SECONDS} s; run it by hand in a container with the "
+            "same flags to see where it hangs"
+        )
+    if status != 0:
+        raise TrialError(f"`{asked}` in the image ended with {status}: {_tail(answer.errors or answer.output)}")
+    return answer
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "replace")
+
+
+def _tail(text: str) -> str:
+    lines = [line for line in _TERMINAL_CONTROL.sub("", text).splitlines() if line.strip()]
+    return " | ".join(lines[-5:]) or "nothing"

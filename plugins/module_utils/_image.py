@@ -1,0 +1,163 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image of the new release on this host: kept when it is there, else loaded or pulled, then held against its pin.
+
+Credentials go to the engine inside the request that pulls; no file and no argument list ever holds them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+MASK = "********"
+
+
+class ImageRequest(NamedTuple):
+    """What is asked for: a reference, optionally the id or digest that it must have, and where it may come from."""
+
+    reference: str
+    pin: str | None = None
+    archive: str | None = None
+    username: str | None = None
+    password: str | None = None
+
+
+class ImageError(Exception):
+    """The image cannot be had, or is not the one that was asked for."""
+
+
+def ensure(client: Any, request: ImageRequest, check_mode: bool) -> tuple[dict[str, Any], list[str]]:
+    """The image's record and what was done, or would be done, to have it."""
+    attributes = _lookup(client, request.reference)
+    actions: list[str] = []
+    if attributes is None:
+        actions.append(_describe(request))
+        if check_mode:
+            return {"reference": request.reference, "id": None, "repo_digests": [], "version": None}, actions
+        _fetch(client, request)
+        attributes = _lookup(client, request.reference)
+        if attributes is None:
+            raise ImageError(
+                f"the engine fetched image {request.reference}, but does not list it under that name; "
+                "name the image as `docker image ls` shows it"
+            )
+    check_pin(request, attributes)
+    check_architecture(request.reference, attributes, client.version().get("Arch", ""))
+    return record(request.reference, attributes), actions
+
+
+def record(reference: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "reference": reference,
+        "id": attributes["Id"],
+        "repo_digests": attributes.get("RepoDigests") or [],
+        "size": attributes.get("Size"),
+        "architecture": attributes.get("Architecture"),
+        "version": None,
+    }
+
+
+def check_pin(request: ImageRequest, attributes: dict[str, Any]) -> None:
+    """A pin is an image id or a registry digest, with or without the repository before it."""
+    if not request.pin:
+        return
+    wanted = request.pin.rpartition("@")[2]
+    digests = [digest.rpartition("@")[2] for digest in attributes.get("RepoDigests") or []]
+    if wanted not in [attributes["Id"], *digests]:
+        raise ImageError(
+            f"image {request.reference} on this host is {attributes['Id']} (digests: {', '.join(digests) or 'none'}), "
+            f"but the run is pinned to {request.pin}; remove it with `docker image rm {request.reference}` and run "
+            "again, or pin the run to this one"
+        )
+
+
+def check_architecture(reference: str, attributes: dict[str, Any], engine: str) -> None:
+    built_for = attributes.get("Architecture", "")
+    if engine and built_for and engine != built_for:
+        raise ImageError(
+            f"image {reference} is built for {built_for}, but this host's engine runs {engine}; "
+            f"give an image or an archive for {engine}"
+        )
+
+
+def check_version(reference: str, version: str, release: str) -> None:
+    found, asked = version.lstrip("v"), release.lstrip("v")
+    if found != asked:
+        raise ImageError(
+            f"image {reference} is {found}, asked for {asked}; set gpustack_version to {found}, or name an image of "
+            f"{asked} in gpustack_image"
+        )
+
+
+def _lookup(client: Any, reference: str) -> dict[str, Any] | None:
+    from docker.errors import ImageNotFound
+
+    try:
+        return dict(client.images.get(reference).attrs)
+    except ImageNotFound:
+        return None
+
+
+def _describe(request: ImageRequest) -> str:
+    if request.archive:
+        return f"load image {request.reference} from {request.archive}"
+    return f"pull image {request.reference}"
+
+
+def _fetch(client: Any, request: ImageRequest) -> None:
+    from docker.errors import DockerException
+
+    try:
+        if request.archive:
+            _load(client, request.reference, request.archive)
+        else:
+            _pull(client, request)
+    except (DockerException, OSError) as error:
+        raise _explained(request, str(getattr(error, "explanation", None) or error)) from None
+
+
+def _load(client: Any, reference: str, archive: str) -> None:
+    with open(archive, "rb") as content:
+        loaded = client.images.load(content)
+    names = sorted(tag for image in loaded for tag in image.tags) or [image.id for image in loaded]
+    if _lookup(client, reference) is None:
+        raise ImageError(
+            f"archive {archive} holds {', '.join(names) or 'no image'}, not {reference}; save the right one with "
+            f"`docker save {reference}`, or set gpustack_image to what it holds"
+        )
+
+
+def _pull(client: Any, request: ImageRequest) -> None:
+    """Pull by the low-level call: the high-level one drops what the registry says when it fails half-way."""
+    from docker.utils import parse_repository_tag
+
+    repository, tag = parse_repository_tag(request.reference)
+    credentials = None
+    if request.username:
+        credentials = {"username": request.username, "password": request.password or ""}
+    for event in client.api.pull(repository, tag=tag or "latest", stream=True, decode=True, auth_config=credentials):
+        if "error" in event:
+            raise _explained(request, event["error"])
+
+
+def _explained(request: ImageRequest, reason: str) -> ImageError:
+    """The engine's or the registry's own reason, without secrets, and what helps against it."""
+    for secret in (request.password, request.username):
+        if secret:
+            reason = reason.replace(secret, MASK)
+    how = f"loaded from {request.archive}" if request.archive else "pulled"
+    way_out = _way_out(reason.lower(), bool(request.archive))
+    return ImageError(f"image {request.reference} could not be {how}: {reason.strip()}; {way_out}")
+
+
+def _way_out(reason: str, from_archive: bool) -> str:
+    if "no space left" in reason:
+        return "free space in the file system of the engine's root directory (`docker info` names it)"
+    if from_archive:
+        return "make the archive again with `docker save`, and check that it arrived whole"
+    if any(word in reason for word in ("unauthorized", "denied", "authentication", "forbidden")):
+        return "check the image's name, and gpustack_registry_username and gpustack_registry_password"
+    if any(word in reason for word in ("manifest unknown", "not found", "does not exist")):
+        return "check gpustack_version and gpustack_image: the registry has no such image"
+    return "check the host's way to the registry, or bring the image with gpustack_image_archive"
