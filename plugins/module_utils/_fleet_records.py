@@ -1,0 +1,232 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rows of workers, models and model_instances of either generation in one record form. Pure.
+
+A row is a mapping of column names to values as SQLite (JSON as text, times as text) or psycopg (JSON parsed, times as
+datetime) returns them.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+
+#: What the releases call a vendor, in lower case, to the project's name for it (0.x: schemas/workers.py VendorEnum;
+#: v2: gpustack_runtime/detector ManufacturerEnum).
+_VENDORS = {
+    "nvidia": "nvidia",
+    "amd": "amd",
+    "huawei": "ascend",
+    "ascend": "ascend",
+    "hygon": "hygon",
+    "moore threads": "mthreads",
+    "mthreads": "mthreads",
+    "iluvatar": "iluvatar",
+    "cambricon": "cambricon",
+    "metax": "metax",
+    "thead": "thead",
+    "t-head": "thead",
+    "apple": "apple",
+}
+
+#: The same by the type of the device, which every release from 0.4 on records too.
+_TYPES = {
+    "cuda": "nvidia",
+    "rocm": "amd",
+    "npu": "ascend",
+    "cann": "ascend",
+    "dcu": "hygon",
+    "dtk": "hygon",
+    "musa": "mthreads",
+    "corex": "iluvatar",
+    "mlu": "cambricon",
+    "neuware": "cambricon",
+    "maca": "metax",
+    "hggc": "thead",
+    "mps": "apple",
+}
+
+#: Where a model comes from, to the columns that say which one it is.
+_REFERENCES = {
+    "huggingface": ("huggingface_repo_id", "huggingface_filename"),
+    "model_scope": ("model_scope_model_id", "model_scope_file_path"),
+    "local_path": ("local_path",),
+    "ollama_library": ("ollama_library_model_name",),
+}
+_SOURCES = {"hugging_face": "huggingface"}
+
+
+class Comparison(NamedTuple):
+    """What is wrong (the host must not go on), and what is only worth saying."""
+
+    problems: list[str]
+    warnings: list[str]
+
+
+def worker_record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ``workers``."""
+    status = _mapping(row.get("status"))
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "hostname": row.get("hostname"),
+        "ip": row.get("ip"),
+        "port": row.get("port"),
+        "uuid": row.get("worker_uuid") or "",
+        "state": _lower(row.get("state")),
+        "state_message": row.get("state_message"),
+        "heartbeat": epoch(row.get("heartbeat_time")),
+        "gpus": sorted((gpu_record(device) for device in _sequence(status.get("gpu_devices"))), key=_gpu_key),
+        "system_reserved": _parsed(row.get("system_reserved")),
+    }
+
+
+def gpu_record(device: Mapping[str, Any]) -> dict[str, Any]:
+    """One device of a worker's status."""
+    return {
+        "vendor": vendor(device.get("vendor"), device.get("type")),
+        "index": device.get("index"),
+        "name": device.get("name") or "",
+        "memory": _mapping(device.get("memory")).get("total"),
+        "uuid": device.get("uuid") or "",
+    }
+
+
+def model_record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ``models``."""
+    source = _lower(row.get("source"))
+    source = _SOURCES.get(source, source)
+    reference = [row.get(column) for column in _REFERENCES.get(source, ())]
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "source": source,
+        "reference": ":".join(str(part) for part in reference if part),
+        "backend": row.get("backend"),
+        "backend_version": row.get("backend_version"),
+        "replicas": row.get("replicas"),
+        "ready_replicas": row.get("ready_replicas"),
+    }
+
+
+def model_instance_record(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of ``model_instances``."""
+    return {
+        "id": row["id"],
+        "name": row["name"],
+        "model_id": row.get("model_id"),
+        "model_name": row.get("model_name"),
+        "worker_id": row.get("worker_id"),
+        "worker_name": row.get("worker_name"),
+        "gpu_indexes": _sequence(_parsed(row.get("gpu_indexes"))),
+        "state": _lower(row.get("state")),
+        "state_message": row.get("state_message"),
+    }
+
+
+def vendor(name: str | None, device_type: str | None) -> str:
+    """The project's name of a GPU vendor; a vendor that it does not know keeps its own."""
+    known = _VENDORS.get((name or "").strip().lower()) or _TYPES.get((device_type or "").strip().lower())
+    return known or (name or device_type or "unknown").strip().lower()
+
+
+def compare_gpus(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Comparison:
+    """The same GPUs? Vendor, count and index must be equal; name and memory are read by other tools in v2 and only warn."""
+    was, now = _by_vendor_and_index(before), _by_vendor_and_index(after)
+    problems = _count_problems(before, after)
+    problems += ["GPU {0} ({1}) is gone".format(index, maker) for maker, index in _missing(was, now)]
+    problems += ["GPU {0} ({1}) is new".format(index, maker) for maker, index in _missing(now, was)]
+    warnings = []
+    for key in sorted(set(was) & set(now), key=str):
+        warnings += _gpu_differences(was[key], now[key])
+    return Comparison(problems, warnings)
+
+
+def compare_identity(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
+    """The same worker? Id, name and uuid must be equal; a release before 0.7 knew no uuid."""
+    problems = [
+        "{0} was {1}, is {2}".format(key, before[key], after[key])
+        for key in ("id", "name", "uuid")
+        if before.get(key) not in (None, "") and before[key] != after[key]
+    ]
+    warnings = [
+        "{0} was {1}, is {2}".format(key, before[key], after[key])
+        for key in ("ip", "port")
+        if before.get(key) not in (None, "") and before[key] != after[key]
+    ]
+    return Comparison(problems, warnings)
+
+
+def epoch(value: Any) -> float | None:
+    """Epoch seconds of a time, which GPUStack stores in UTC without a zone; None for what is not a time."""
+    if value is None:
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.timestamp()
+
+
+def _count_problems(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
+    was, now = _counts(before), _counts(after)
+    return [
+        "{0} {1} GPUs before, {2} after".format(was.get(maker, 0), maker, now.get(maker, 0))
+        for maker in sorted(set(was) | set(now))
+        if was.get(maker, 0) != now.get(maker, 0)
+    ]
+
+
+def _counts(gpus: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for gpu in gpus:
+        counts[gpu["vendor"]] = counts.get(gpu["vendor"], 0) + 1
+    return counts
+
+
+def _by_vendor_and_index(gpus: Iterable[Mapping[str, Any]]) -> dict[tuple[str, Any], Mapping[str, Any]]:
+    return {(gpu["vendor"], gpu["index"]): gpu for gpu in gpus}
+
+
+def _missing(these: Mapping[Any, Any], those: Mapping[Any, Any]) -> list[Any]:
+    return sorted(set(these) - set(those), key=str)
+
+
+def _gpu_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [
+        "GPU {0} ({1}): {2} was {3}, is {4}".format(before["index"], before["vendor"], key, before[key], after[key])
+        for key in ("name", "memory")
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _gpu_key(gpu: Mapping[str, Any]) -> tuple[str, int]:
+    return gpu["vendor"], -1 if gpu["index"] is None else gpu["index"]
+
+
+def _parsed(value: Any) -> Any:
+    """JSON as SQLite returns it (text) or psycopg (parsed). A broken text is as good as none: the findings name it."""
+    if not isinstance(value, (str, bytes)):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    parsed = _parsed(value)
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _sequence(value: Any) -> list[Any]:
+    parsed = _parsed(value)
+    return parsed if isinstance(parsed, list) else []
+
+
+def _lower(value: Any) -> str:
+    return str(value or "").lower()

@@ -1,0 +1,540 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backups of a data directory: byte copies, proven by restoring them once.
+
+The original database is never opened by SQLite while its server is stopped: a read-write connection would checkpoint
+and delete the WAL when it closes, and ``immutable`` would not see it. Files are copied byte for byte and hashed; a copy
+of the copy is opened, recovered, checked and counted. Only a live database is read by SQLite, through its backup API.
+
+Layout of a backup directory: ``data/`` (the copies), ``recovered/database.db`` (the one that was opened), ``manifest.json`` (last).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+from urllib.parse import quote
+
+try:
+    import sqlite3
+except ImportError:  # a Python built without it
+    sqlite3 = None  # type: ignore[assignment]
+
+DATABASE = "database.db"
+#: What belongs to the database: without these two a copy lacks committed rows, or holds uncommitted ones.
+DATABASE_FILES = (DATABASE, DATABASE + "-wal", DATABASE + "-journal")
+#: Files of a legacy data directory that a v2 release may change, or that nothing can make again.
+IDENTITY_FILES = ("token", "jwt_secret_key", "initial_admin_password", "worker_name", "worker_uuid")
+LEGACY_FILES = DATABASE_FILES + IDENTITY_FILES
+
+DATA = "data"
+RECOVERED = "recovered"
+MANIFEST = "manifest.json"
+MANIFEST_FORMAT = 1
+
+_BLOCK = 1024 * 1024
+_DIRECTORY_MODE = 0o700
+_FILE_MODE = 0o600
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+_BUSY_TIMEOUT = 30.0
+
+
+class SnapshotError(Exception):
+    """The backup is not good; the message names the file, the cause and the way out."""
+
+
+class FileRecord(NamedTuple):
+    """One file of the data directory at the time of the copy."""
+
+    name: str
+    absent: bool
+    size: int | None = None
+    sha256: str | None = None
+    mode: str | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+class RecoveredFacts(NamedTuple):
+    """What the recovered copy of a database holds."""
+
+    integrity: str
+    foreign_key_violations: int
+    schema_head: str | None
+    counts: dict[str, int]
+    size: int
+
+
+class Difference(NamedTuple):
+    """A legacy file that is no longer what the manifest says; ``what`` is one of content, mode, owner, absent, present."""
+
+    name: str
+    what: str
+
+
+# Backup directories
+
+
+def make_backup_dir(path: str) -> None:
+    """Create a directory of a backup as 0700, with the parents that are missing, or take one that is ours alone."""
+    parent = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(parent):
+        make_backup_dir(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, _DIRECTORY_MODE)
+    require_private(path)
+    os.chmod(path, _DIRECTORY_MODE)
+    sync_directory(parent)
+
+
+def require_private(path: str) -> None:
+    """Refuse a directory that somebody else could have laid out, or could write into."""
+    facts = os.lstat(path)
+    if stat.S_ISLNK(facts.st_mode):
+        raise SnapshotError("{0} is a symbolic link; name the directory itself, or remove the link.".format(path))
+    if not stat.S_ISDIR(facts.st_mode):
+        raise SnapshotError("{0} is not a directory; remove it, or choose another backup directory.".format(path))
+    if facts.st_uid != os.geteuid():
+        raise SnapshotError(
+            "{0} belongs to uid {1}, not to the user that writes the backup (uid {2}); choose another backup directory, "
+            "or chown it.".format(path, facts.st_uid, os.geteuid())
+        )
+    if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SnapshotError(
+            "{0} (mode {1}) can be written by others; chmod go-w it, or choose another backup directory.".format(
+                path, octal(facts.st_mode)
+            )
+        )
+
+
+def sync_directory(path: str) -> None:
+    """Make the names inside a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# Byte copies
+
+
+def copy_stopped(data_dir: str, target_dir: str, files: Iterable[str] = LEGACY_FILES) -> list[FileRecord]:
+    """Copy files of a data directory that nobody writes to any more; a file that changes meanwhile is an error."""
+    make_backup_dir(target_dir)
+    records = [_copy_one(data_dir, target_dir, name) for name in files]
+    sync_directory(target_dir)
+    for record in records:
+        _require_unchanged(data_dir, record)
+    return records
+
+
+def _copy_one(data_dir: str, target_dir: str, name: str) -> FileRecord:
+    source = os.path.join(data_dir, name)
+    target = os.path.join(target_dir, name)
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        _remove_if_there(target)
+        return FileRecord(name, absent=True)
+    except OSError as error:
+        raise _unreadable(source, error) from error
+    with os.fdopen(descriptor, "rb") as stream:
+        facts = os.fstat(stream.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise SnapshotError("{0} is not a regular file; only regular files can be saved.".format(source))
+        digest = hashlib.sha256()
+        size = _write_atomically(target, _hashed_blocks(stream, digest))
+    record = FileRecord(name, False, size, digest.hexdigest(), octal(facts.st_mode), facts.st_uid, facts.st_gid)
+    if hash_file(target) != record.sha256:
+        raise SnapshotError(
+            "{0} does not hold what was written into it; check the file system of the backup.".format(target)
+        )
+    return record
+
+
+def _require_unchanged(data_dir: str, record: FileRecord) -> None:
+    """The second reading, after everything was copied: the whole set must be of one moment."""
+    now = record_of(data_dir, record.name)
+    if (now.absent, now.sha256) != (record.absent, record.sha256):
+        raise SnapshotError(
+            "{0} changed while it was being copied; stop everything that uses {1} and try again.".format(
+                os.path.join(data_dir, record.name), data_dir
+            )
+        )
+
+
+def record_of(data_dir: str, name: str) -> FileRecord:
+    """What a file of the data directory is now."""
+    path = os.path.join(data_dir, name)
+    try:
+        facts = os.lstat(path)
+    except FileNotFoundError:
+        return FileRecord(name, absent=True)
+    if not stat.S_ISREG(facts.st_mode):
+        raise SnapshotError("{0} is not a regular file; put the file itself there.".format(path))
+    return FileRecord(
+        name, False, facts.st_size, hash_file(path), octal(facts.st_mode), facts.st_uid, facts.st_gid
+    )
+
+
+def hash_file(path: str) -> str:
+    """The SHA-256 of a file."""
+    digest = hashlib.sha256()
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with os.fdopen(descriptor, "rb") as stream:
+        for _block in _hashed_blocks(stream, digest):
+            pass
+    return digest.hexdigest()
+
+
+def octal(mode: int) -> str:
+    """The permission bits as text: 0644."""
+    return "{0:04o}".format(stat.S_IMODE(mode))
+
+
+def _hashed_blocks(stream: Any, digest: Any) -> Iterator[bytes]:
+    while True:
+        block = stream.read(_BLOCK)
+        if not block:
+            return
+        digest.update(block)
+        yield block
+
+
+def _unreadable(path: str, error: OSError) -> SnapshotError:
+    return SnapshotError("{0} cannot be read: {1}; check its type and mode.".format(path, error.strerror or error))
+
+
+def _write_atomically(
+    target: str, blocks: Iterable[bytes], mode: int = _FILE_MODE, owner: tuple[int, int] | None = None
+) -> int:
+    """Write beside the target, make it durable, then take the target's name; returns the size."""
+    temporary = "{0}.{1}.new".format(target, secrets.token_hex(8))
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
+        with os.fdopen(descriptor, "wb") as stream:
+            size = sum(stream.write(block) for block in blocks)
+            stream.flush()
+            if owner is not None:
+                os.fchown(stream.fileno(), owner[0], owner[1])
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        _remove_if_there(temporary)
+        raise SnapshotError(
+            "{0} cannot be written: {1}; check space and rights there.".format(target, error.strerror or error)
+        ) from error
+    except BaseException:
+        _remove_if_there(temporary)
+        raise
+    sync_directory(os.path.dirname(target))
+    return size
+
+
+def _remove_if_there(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+# The database
+
+
+def hot_journal(path: str) -> bool:
+    """Whether an unclean stop left a rollback journal that the database needs.
+
+    A journal that is done with is gone, empty, or begins with zeros (journal modes delete, truncate and persist).
+    """
+    try:
+        with open(path + "-journal", "rb") as journal:
+            return journal.read(len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC
+    except FileNotFoundError:
+        return False
+
+
+def recover(copy_dir: str, recovered_dir: str) -> RecoveredFacts:
+    """Restore the byte copies into another directory, open them there, and say what they hold."""
+    source = os.path.join(copy_dir, DATABASE)
+    if not os.path.exists(source):
+        raise SnapshotError("{0} is not in the backup; there is no database to prove.".format(source))
+    make_backup_dir(recovered_dir)
+    for name in DATABASE_FILES + (DATABASE + "-shm",):
+        _remove_if_there(os.path.join(recovered_dir, name))
+    for name in DATABASE_FILES:
+        if os.path.exists(os.path.join(copy_dir, name)):
+            _copy_one(copy_dir, recovered_dir, name)
+    database = os.path.join(recovered_dir, DATABASE)
+    with _errors_of(database), contextlib.closing(_connect(database, "rw")) as connection:
+        _recover_in_place(connection)
+        facts = _facts(connection, database)
+    _require_sound(database, facts)
+    return facts
+
+
+def backup_live(database: str, target: str) -> FileRecord:
+    """Copy a database that a server uses, through SQLite's backup API in one read transaction.
+
+    The copy needs no WAL. The record has the bytes of the copy, and mode and owner of the original.
+    """
+    make_backup_dir(os.path.dirname(target))
+    temporary = target + ".new"
+    for leftover in (temporary, temporary + "-wal", temporary + "-shm", temporary + "-journal"):
+        _remove_if_there(leftover)
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE))
+    with _errors_of(database), contextlib.closing(_connect(database, "ro")) as source:
+        with contextlib.closing(_connect(temporary, "rw")) as copy:
+            source.backup(copy)
+            _recover_in_place(copy)
+    with open(temporary, "rb+") as stream:
+        os.fsync(stream.fileno())
+    os.replace(temporary, target)
+    sync_directory(os.path.dirname(target))
+    original, copied = os.stat(database), os.stat(target)
+    return FileRecord(
+        os.path.basename(database),
+        False,
+        copied.st_size,
+        hash_file(target),
+        octal(original.st_mode),
+        original.st_uid,
+        original.st_gid,
+    )
+
+
+def _connect(database: str, mode: str) -> Any:
+    if sqlite3 is None:
+        raise SnapshotError("Python's sqlite3 module is missing; install it, or set ansible_python_interpreter.")
+    uri = "file:{0}?mode={1}".format(quote(os.path.abspath(database)), mode)
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
+
+
+@contextlib.contextmanager
+def _errors_of(database: str) -> Iterator[None]:
+    """SQLite's complaints as errors that name the file and the way out."""
+    try:
+        yield
+    except Exception as error:
+        if sqlite3 is None or not isinstance(error, sqlite3.Error):
+            raise
+        raise SnapshotError(
+            "{0} cannot be read: {1}; repair the database with the old release, or restore an older backup.".format(
+                database, error
+            )
+        ) from error
+
+
+def _recover_in_place(connection: Any) -> None:
+    """Bring everything into the one file: a rollback journal is played back by the first read, a WAL is checkpointed."""
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+    if busy or mode != "delete":
+        raise SnapshotError("The WAL of the copy could not be checkpointed: something else has the copy open.")
+
+
+def _facts(connection: Any, database: str) -> RecoveredFacts:
+    tables = [
+        row[0]
+        for row in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        )
+    ]
+    heads: list[str] = []
+    if "alembic_version" in tables:
+        heads = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version ORDER BY version_num")]
+    return RecoveredFacts(
+        integrity="; ".join(row[0] for row in connection.execute("PRAGMA integrity_check(10)")),
+        foreign_key_violations=len(connection.execute("PRAGMA foreign_key_check").fetchall()),
+        schema_head=",".join(heads) or None,
+        counts={
+            table: connection.execute('SELECT count(*) FROM "{0}"'.format(table)).fetchone()[0]
+            for table in tables
+            if table != "alembic_version"
+        },
+        size=os.stat(database).st_size,
+    )
+
+
+def _require_sound(database: str, facts: RecoveredFacts) -> None:
+    if facts.integrity != "ok":
+        raise SnapshotError(
+            "{0} is damaged ({1}); repair the database with the old release, or restore an older backup.".format(
+                database, facts.integrity
+            )
+        )
+    if facts.schema_head is None:
+        raise SnapshotError(
+            "{0} holds no GPUStack schema. A copy without its -wal file looks like this; copy database.db and "
+            "database.db-wal together.".format(database)
+        )
+
+
+# The manifest
+
+
+def write_manifest(
+    backup_dir: str, files: Sequence[FileRecord], facts: RecoveredFacts | None, extra: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write what the backup holds; this is the last step, and makes it count.
+
+    Recovered and other files of the backup (``container.json``) are hashed too. ``extra`` is merged in (legacy
+    container, data directory, attempt).
+    """
+    if facts is not None:
+        _require_complete(files)
+    manifest: dict[str, Any] = dict(extra or {})
+    manifest.update(
+        format=MANIFEST_FORMAT,
+        created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        files=[record._asdict() for record in files],
+        artefacts=_artefacts(backup_dir),
+        database=facts._asdict() if facts is not None else None,
+    )
+    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+    _write_atomically(os.path.join(backup_dir, MANIFEST), [text.encode("utf-8")])
+    return manifest
+
+
+def _require_complete(files: Sequence[FileRecord]) -> None:
+    """Every file that belongs to a database was looked for: present or absent, it must be on record."""
+    missing = set(DATABASE_FILES) - {record.name for record in files}
+    if missing:
+        raise SnapshotError(
+            "The backup says nothing about {0}; without it committed rows can be missing. Copy all of {1}.".format(
+                ", ".join(sorted(missing)), ", ".join(DATABASE_FILES)
+            )
+        )
+
+
+def read_manifest(backup_dir: str) -> dict[str, Any]:
+    """The manifest of a backup; a backup without one was not finished."""
+    path = os.path.join(backup_dir, MANIFEST)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            manifest = json.load(stream)
+    except FileNotFoundError:
+        raise SnapshotError("{0} has no manifest: it was not finished; make a new backup.".format(backup_dir)) from None
+    except (OSError, ValueError) as error:
+        raise SnapshotError("{0} cannot be read: {1}; use another backup.".format(path, error)) from error
+    if not isinstance(manifest, dict) or manifest.get("format") != MANIFEST_FORMAT:
+        raise SnapshotError("{0} is not a manifest of this collection; use another backup.".format(path))
+    return manifest
+
+
+def verify_manifest(backup_dir: str) -> dict[str, Any]:
+    """Read the manifest and hold every file of the backup against it."""
+    manifest = read_manifest(backup_dir)
+    expected = {os.path.join(DATA, record.name): record.sha256 for record in records_of(manifest) if not record.absent}
+    expected.update(manifest["artefacts"])
+    for name, sha256 in sorted(expected.items()):
+        path = os.path.join(backup_dir, name)
+        if not os.path.exists(path):
+            raise SnapshotError("{0} is missing from the backup; use another backup.".format(path))
+        if hash_file(path) != sha256:
+            raise SnapshotError("{0} is not what the manifest says; use another backup.".format(path))
+    return manifest
+
+
+def records_of(manifest: dict[str, Any]) -> list[FileRecord]:
+    """The file records of a manifest."""
+    return [FileRecord(**record) for record in manifest["files"]]
+
+
+def _artefacts(backup_dir: str) -> dict[str, str]:
+    """Hashes of everything in the backup besides the byte copies and the manifest."""
+    found = {}
+    for directory, _names, files in os.walk(backup_dir):
+        for name in files:
+            path = os.path.join(directory, name)
+            relative = os.path.relpath(path, backup_dir)
+            if relative != MANIFEST and not relative.startswith(DATA + os.sep):
+                found[relative] = hash_file(path)
+    return found
+
+
+# Against the data directory, and back
+
+
+def compare_with(data_dir: str, manifest: dict[str, Any]) -> list[Difference]:
+    """The legacy files that are no longer what they were; an empty list means identical bytes, modes and owners."""
+    differences: list[Difference] = []
+    for record in records_of(manifest):
+        differences += _differences(record, record_of(data_dir, record.name))
+    return differences
+
+
+def _differences(was: FileRecord, now: FileRecord) -> list[Difference]:
+    if was.absent or now.absent:
+        if was.absent == now.absent:
+            return []
+        return [Difference(was.name, "absent" if now.absent else "present")]
+    found = []
+    if was.sha256 != now.sha256:
+        found.append(Difference(was.name, "content"))
+    if was.mode != now.mode:
+        found.append(Difference(was.name, "mode"))
+    if (was.uid, was.gid) != (now.uid, now.gid):
+        found.append(Difference(was.name, "owner"))
+    return found
+
+
+def restore_files(
+    backup_dir: str, data_dir: str, manifest: dict[str, Any], which: Iterable[str] | None = None, aside: str | None = None
+) -> list[str]:
+    """Put legacy files back where they differ, with bytes, mode and owner; returns the names that were put back.
+
+    A file that was absent and is there now is moved into ``aside``, never deleted. ``which`` limits the names.
+    """
+    names = None if which is None else set(which)
+    restored = []
+    for record in records_of(manifest):
+        if names is not None and record.name not in names:
+            continue
+        differences = _differences(record, record_of(data_dir, record.name))
+        if differences:
+            _restore_one(backup_dir, data_dir, record, [difference.what for difference in differences], aside)
+            restored.append(record.name)
+    return restored
+
+
+def _restore_one(backup_dir: str, data_dir: str, record: FileRecord, what: Sequence[str], aside: str | None) -> None:
+    target = os.path.join(data_dir, record.name)
+    if record.absent:
+        _set_aside(target, aside)
+        return
+    if record.mode is None or record.uid is None or record.gid is None:
+        raise SnapshotError("The manifest does not say mode and owner of {0}; use another backup.".format(record.name))
+    if "content" in what or "absent" in what:
+        source = os.path.join(backup_dir, DATA, record.name)
+        digest = hashlib.sha256()
+        with open(source, "rb") as stream:
+            if hash_file(source) != record.sha256:
+                raise SnapshotError("{0} is not what the manifest says; use another backup.".format(source))
+            _write_atomically(
+                target, _hashed_blocks(stream, digest), mode=int(record.mode, 8), owner=(record.uid, record.gid)
+            )
+        return
+    os.chown(target, record.uid, record.gid, follow_symlinks=False)
+    os.chmod(target, int(record.mode, 8))
+
+
+def _set_aside(path: str, aside: str | None) -> None:
+    if aside is None:
+        raise SnapshotError(
+            "{0} was not there when the backup was made; move it out of the way, then try again.".format(path)
+        )
+    make_backup_dir(aside)
+    shutil.move(path, os.path.join(aside, os.path.basename(path)))
+    sync_directory(os.path.dirname(path))
