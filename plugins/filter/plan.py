@@ -76,14 +76,25 @@ def _inventory_only(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> Tuple[
 
 def outcome(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> List[str]:
     """The report at the end of an upgrade, as lines."""
-    results = {
-        host: {
-            "switched": hostvars[host].get("gpustack_switched") or {},
-            "fleet": hostvars[host].get("gpustack_fleet") or {},
-        }
-        for host in made_plan["hosts"]
-    }
-    return _plan_text.outcome(made_plan, results)
+    return _plan_text.outcome(made_plan, _results(made_plan, hostvars))
+
+
+def report(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Dict[str, Any]:
+    """The same as data: the plan without its text, and what was registered for each host."""
+    kept = {key: value for key, value in made_plan.items() if key != "text"}
+    return {"plan": kept, "results": _results(made_plan, hostvars)}
+
+
+def _results(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
+    registered = {"switched": "gpustack_switched", "fleet": "gpustack_fleet", "finalized": "gpustack_finalized"}
+    return {host: {key: _without_invocation(hostvars[host].get(name)) for key, name in registered.items()} for host in made_plan["hosts"]}
+
+
+def _without_invocation(result: Any) -> Dict[str, Any]:
+    """A registered result; a skipped task registers nothing of use."""
+    if not result or result.get("skipped"):
+        return {}
+    return {key: value for key, value in result.items() if key not in ("invocation", "diff")}
 
 
 def expected_workers(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any], hosts: Iterable[str]) -> List[Dict[str, Any]]:
@@ -99,4 +110,4 @@ class FilterModule:
     """The filters of this file, for Ansible."""
 
     def filters(self) -> Dict[str, Callable[..., Any]]:
-        return {"plan": plan, "outcome": outcome, "problem_line": _plan_text.problem_line, "expected_workers": expected_workers}
+        return {"plan": plan, "outcome": outcome, "report": report, "problem_line": _plan_text.problem_line, "expected_workers": expected_workers}

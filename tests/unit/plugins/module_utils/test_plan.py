@@ -1,0 +1,233 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the plan decides, and every refusal that needs evidence alone: one broken thing, one refusal with its way out."""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import plan_evidence
+import pytest
+from ansible_collections.fleetops.gpustack.plugins.module_utils._plan import make_plan
+
+Fleet = Dict[str, Dict[str, Any]]
+
+
+def legacy(fleet: Fleet, host: str) -> Dict[str, Any]:
+    return fleet[host]["installations"][0]
+
+
+def codes(fleet: Fleet, **settings: Any) -> set:
+    plan = make_plan(fleet, plan_evidence.settings(**settings))
+    return {(refusal["host"], refusal["code"]) for refusal in plan["refusals"]}
+
+
+def test_a_healthy_fleet_is_switched_whole() -> None:
+    plan = make_plan(plan_evidence.fleet(), plan_evidence.settings())
+    assert plan["refusals"] == []
+    assert plan["server"] == "s"
+    assert {host: decision["action"] for host, decision in plan["hosts"].items()} == {"s": "switch", "w1": "switch", "w2": "switch"}
+    assert plan["hosts"]["w2"]["worker"]["id"] == 2
+    assert [worker["name"] for worker in plan["workers"]] == ["worker-1", "worker-2"]
+
+
+def upgrade(node: Dict[str, Any], outcome: str) -> None:
+    node["installations"][0].update(generation="v2", release="2.2.3", attempt="20261124T000000Z")
+    node["journal"].update(outcome=outcome, attempt="20261124T000000Z", legacy_name="gpustack")
+
+
+def test_an_upgraded_fleet_needs_nothing() -> None:
+    fleet = plan_evidence.fleet()
+    upgrade(fleet["s"], "finalized")
+    upgrade(fleet["w1"], "upgraded")
+    upgrade(fleet["w2"], "upgraded")
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert plan["refusals"] == []
+    assert {decision["action"] for decision in plan["hosts"].values()} == {"none"}
+
+
+def test_a_server_with_roll_out_variables_is_finalized_and_said_to_be_without_failover() -> None:
+    fleet = plan_evidence.fleet()
+    upgrade(fleet["s"], "upgraded")
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert plan["hosts"]["s"]["action"] == "finalize"
+    assert [warning["code"] for warning in plan["warnings"]] == ["failover_off"]
+
+
+def test_an_interrupted_host_is_continued_under_its_legacy_name() -> None:
+    fleet = plan_evidence.fleet()
+    fleet["s"]["journal"].update(outcome="unfinished", legacy_name="gpustack", attempt="20261124T000000Z")
+    legacy(fleet, "s").update(name="gpustack-legacy-20261124T000000Z", retired=True, running=False)
+    decision = make_plan(fleet, plan_evidence.settings())["hosts"]["s"]
+    assert (decision["action"], decision["container_name"]) == ("resume", "gpustack")
+
+
+def second_container(fleet: Fleet) -> None:
+    fleet["w1"]["installations"].append(dict(legacy(fleet, "w1"), id="2", name="gpustack-old"))
+
+
+def nfs(fleet: Fleet, host: str) -> None:
+    legacy(fleet, host)["data"]["filesystem"].update(mount_point="/data", type="nfs4", network=True, export="nas:/gpustack")
+
+
+def same_export(fleet: Fleet) -> None:
+    nfs(fleet, "w1")
+    nfs(fleet, "w2")
+
+
+def probe(kind: str, worker: Any = None) -> Dict[str, Any]:
+    return {"host": "192.0.2.1", "port": 80, "kind": kind, "worker": worker, "ok": False, "error": "connection refused"}
+
+
+def finding(code: str) -> Dict[str, Any]:
+    return {"code": code, "table": "models", "count": 2, "items": ["a", "b"]}
+
+
+# Each: what is broken, on which host it must be refused, under which code.
+REFUSALS: Dict[str, Any] = {
+    "no legacy installation": (lambda f: f["w1"].update(installations=[]), "w1", "no_legacy_installation"),
+    "two candidates": (second_container, "w1", "several_candidates"),
+    "unsupported release": (lambda f: legacy(f, "w1").update(release="0.5.1"), "w1", "legacy_release"),
+    "v2 of somebody else": (lambda f: legacy(f, "s").update(generation="v2", release="2.2.3"), "s", "foreign_v2"),
+    "not root": (lambda f: f["w1"]["host"].update(uid=1000), "w1", "not_root"),
+    "engine down": (lambda f: f["w1"]["engine"].update(reachable=False, error="no socket"), "w1", "no_engine"),
+    "rootless engine": (lambda f: f["w1"]["engine"].update(rootless=True), "w1", "engine_kind"),
+    "remapped engine": (lambda f: f["w1"]["engine"].update(userns_remap=True), "w1", "engine_kind"),
+    "podman": (lambda f: f["w1"]["engine"].update(podman=True), "w1", "engine_kind"),
+    "auto remove": (lambda f: legacy(f, "w1").update(auto_remove=True), "w1", "auto_remove"),
+    "compose": (lambda f: legacy(f, "s").update(supervisor={"kind": "compose", "name": "p", "file": "/c.yml"}), "s", "supervised"),
+    "reserved token": (lambda f: legacy(f, "s")["token"].update(reserved_prefix=True), "s", "token_prefix"),
+    "another token": (lambda f: legacy(f, "w2")["token"].update(digest="x"), "w2", "token_differs"),
+    "no token": (lambda f: legacy(f, "w2")["token"].update(source="none", digest=None), "w2", "no_token"),
+    "options": (lambda f: legacy(f, "w2").update(options_problem="--nonsense"), "w2", "options"),
+    "worker on a bridge": (lambda f: legacy(f, "w2").update(network_mode="bridge"), "w2", "network"),
+    "container layer": (lambda f: legacy(f, "s")["data_dir"].update(type="layer"), "s", "data_dir_type"),
+    "anonymous volume": (lambda f: legacy(f, "s")["data_dir"].update(type="anonymous"), "s", "data_dir_type"),
+    "data directory unreadable": (lambda f: legacy(f, "w1").update(data=None), "w1", "data_dir_unreadable"),
+    "not traversable": (lambda f: legacy(f, "s")["data"].update(traversable_by_others=False, mode="0700"), "s", "permissions"),
+    "server on nfs": (lambda f: nfs(f, "s"), "s", "network_filesystem"),
+    "one export for two": (same_export, "w2", "shared_export"),
+    "external database": (lambda f: legacy(f, "s")["server"]["database"].update(kind="external", url_masked="postgresql://x"), "s", "external_database"),
+    "no database": (lambda f: legacy(f, "s").update(database=None), "s", "no_database"),
+    "hot journal": (lambda f: legacy(f, "s")["database"].update(hot_journal=True), "s", "hot_journal"),
+    "unreadable database": (lambda f: legacy(f, "s")["database"].update(readable=False, error="not a database"), "s", "database_unreadable"),
+    "corrupt database": (lambda f: legacy(f, "s")["database"].update(integrity="row 1 missing"), "s", "database_corrupt"),
+    "unknown schema": (lambda f: legacy(f, "s")["database"].update(release=None, schema_head="abc"), "s", "schema_head"),
+    "orphans": (lambda f: legacy(f, "s")["database"].update(findings=[finding("orphan_rows")]), "s", "database_orphan_rows"),
+    "name 'default'": (lambda f: legacy(f, "s")["database"].update(findings=[finding("username_default")]), "s", "database_username_default"),
+    "port taken": (lambda f: f["s"]["ports"].append(5432), "s", "port_taken"),
+    "server not reachable": (lambda f: f["w1"]["reachability"].append(probe("worker_to_server")), "w1", "server_unreachable"),
+    "worker not reachable": (lambda f: f["s"]["reachability"].append(probe("server_to_worker", "worker-1")), "s", "worker_unreachable"),
+    "clock": (lambda f: f["w1"]["host"].update(clock_offset=45.0), "w1", "clock"),
+    "architecture": (lambda f: f["w1"]["host"].update(architecture="riscv64"), "w1", "architecture"),
+    "a loss": (lambda f: legacy(f, "s")["database"].update(findings=[finding("ollama_models")]), "s", "loss"),
+    "worker in no host": (lambda f: legacy(f, "s")["database"]["workers"].append(plan_evidence.worker_row(3)), "fleet", "worker_not_in_run"),
+    "worker unknown to the server": (lambda f: legacy(f, "s")["database"]["workers"].pop(), "w2", "worker_unknown"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refused_before_any_change(name: str) -> None:
+    break_it, host, code = REFUSALS[name]
+    fleet = plan_evidence.fleet()
+    break_it(fleet)
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert (host, code) in {(refusal["host"], refusal["code"]) for refusal in plan["refusals"]}
+    assert all(refusal["cause"] and refusal["way_out"] for refusal in plan["refusals"])
+
+
+def test_disk_is_added_up_per_file_system() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "s")["database"].update(size=3 * plan_evidence.GIB, wal_size=plan_evidence.GIB)
+    small = plan_evidence.filesystem(free=19 * plan_evidence.GIB)
+    legacy(fleet, "s")["data"]["filesystem"] = small
+    fleet["s"]["filesystems"] = {"docker_root": plan_evidence.filesystem("/docker"), "backup": small, "state": small}
+    # 3 x 4 GiB in the data directory and 2 x 4 GiB of backup on one file system: 20 GiB.
+    assert ("s", "disk") in codes(fleet)
+    small["free"] = 20 * plan_evidence.GIB
+    assert ("s", "disk") not in codes(fleet)
+
+
+def test_a_missing_image_needs_room_in_dockers_root() -> None:
+    fleet = plan_evidence.fleet()
+    fleet["w1"]["image"]["present"] = False
+    fleet["w1"]["filesystems"]["docker_root"] = plan_evidence.filesystem("/docker", free=plan_evidence.GIB)
+    assert codes(fleet) == {("w1", "disk")}
+
+
+def test_release_2_0_0_takes_neither_its_own_data_dir_nor_ollama_rows() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "s")["data_dir"]["container_path"] = "/data/gpustack"
+    legacy(fleet, "s")["database"]["findings"] = [finding("ollama_models")]
+    found = codes(fleet, release="2.0.0", accept_losses=("ollama",))
+    assert {("s", "data_dir_release"), ("s", "ollama_release")} <= found
+    assert codes(fleet, accept_losses=("ollama",)) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"servers": ("s", "w1")}, "several_servers"),
+        ({"servers": ()}, "no_server"),
+        ({"release": "9.9.9"}, "unknown_release"),
+        ({"inventory_only_extra": ("gpustack_batches",)}, "batch_variable"),
+    ],
+)
+def test_refused_for_the_fleet(change: Dict[str, Any], code: str) -> None:
+    assert ("fleet", code) in codes(plan_evidence.fleet(), **change)
+
+
+def test_a_host_that_was_not_assessed_is_named_with_its_reason() -> None:
+    fleet = plan_evidence.fleet()
+    del fleet["w2"]
+    plan = make_plan(fleet, plan_evidence.settings(unassessed={"w2": "ansible-core requires a minimum of Python version 3.8"}))
+    refusal = next(each for each in plan["refusals"] if each["code"] == "not_assessed")
+    assert refusal["host"] == "w2"
+    assert "ansible_python_interpreter" in refusal["way_out"]
+
+
+def test_permissions_are_mended_on_request() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "s")["data"]["traversable_by_others"] = False
+    assert codes(fleet, fix_permissions=True) == set()
+
+
+def test_workers_that_are_ignored_by_name_do_not_block() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "s")["database"]["workers"].append(plan_evidence.worker_row(3))
+    assert codes(fleet, ignore_workers=("worker-3",)) == set()
+
+
+def test_a_worker_that_is_not_ready_need_not_be_in_the_run() -> None:
+    fleet = plan_evidence.fleet()
+    gone = plan_evidence.worker_row(3)
+    gone["state"] = "unreachable"
+    legacy(fleet, "s")["database"]["workers"].append(gone)
+    assert codes(fleet) == set()
+
+
+def test_what_the_legacy_container_listens_on_is_free_once_it_has_stopped() -> None:
+    fleet = plan_evidence.fleet()
+    assert 80 in fleet["s"]["ports"]
+    assert codes(fleet) == set()
+    legacy(fleet, "s")["running"] = False
+    assert codes(fleet) == {("s", "port_taken")}
+
+
+def test_a_proxy_without_exceptions_warns() -> None:
+    fleet = plan_evidence.fleet()
+    fleet["w1"]["host"]["proxy"]["http_proxy"] = True
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert [(warning["host"], warning["code"]) for warning in plan["warnings"]] == [("w1", "proxy")]
+    assert plan["refusals"] == []
+
+
+def test_accepted_losses_are_listed_and_do_not_block() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "s")["database"]["findings"] = [finding("ollama_models")]
+    plan = make_plan(fleet, plan_evidence.settings(accept_losses=("ollama",)))
+    assert plan["refusals"] == []
+    assert plan["losses"] == [{"host": "s", "class": "ollama", "items": ["a", "b"], "accepted": True}]
+
+
