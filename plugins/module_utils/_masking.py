@@ -28,11 +28,10 @@ _SECRET_WORDS = frozenset(
         "credential",
         "credentials",
         "apikey",
-        "auth",
     )
 )
-# "key" alone makes a name secret only at its end: --ssl-keyfile is a path, AWS_ACCESS_KEY_ID is not the secret half.
-_KEY_WORDS = frozenset(("key", "keys"))
+# Words that make a name secret only at its end: --ssl-keyfile is a path, AWS_ACCESS_KEY_ID is not the secret half.
+_LAST_SECRET_WORDS = frozenset(("key", "keys", "auth"))
 # Names whose secret-looking word does not stand for a secret: sizes, switches, times, file paths and URLs of the thing.
 _HARMLESS_LAST_WORDS = frozenset(
     (
@@ -50,17 +49,15 @@ _HARMLESS_LAST_WORDS = frozenset(
         "limit",
         "name",
         "type",
-        "localhost",
-        "inactive",
-        "verify",
         "digest",
         "source",
     )
 )
-_HARMLESS_NAMES = frozenset(("external_auth_post_logout_redirect_key", "ssh_auth_sock", "public_key", "force_auth_localhost"))
+_HARMLESS_NAMES = frozenset(("external_auth_post_logout_redirect_key", "public_key"))
 
-# One-letter options that carry a secret: `gpustack start -t TOKEN`.
-_SECRET_LETTERS = frozenset("t")
+# The one-letter option that carries a secret, `gpustack start -t TOKEN`; argparse also takes -tTOKEN, -t=TOKEN and,
+# with the switch -d before it, -dtTOKEN.
+_TOKEN_LETTER = re.compile(r"(?P<option>-d*t)(?P<value>.*)", re.DOTALL)
 
 # Credentials between the scheme and the host of a URL; the password may hold any character but "/" and blanks, also "@".
 _URL_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/:@]*)(?::(?P<password>[^\s/]*))?@")
@@ -75,7 +72,7 @@ def is_secret_name(name: str) -> bool:
     words = _words(name)
     if not words or "_".join(words) in _HARMLESS_NAMES or words[-1] in _HARMLESS_LAST_WORDS:
         return False
-    return bool(_SECRET_WORDS.intersection(words)) or words[-1] in _KEY_WORDS
+    return bool(_SECRET_WORDS.intersection(words)) or words[-1] in _LAST_SECRET_WORDS
 
 
 def mask_argv(argv: Sequence[str]) -> List[str]:
@@ -138,7 +135,7 @@ def secret_values(argv: Sequence[str] = (), environment: Optional[Mapping[str, A
         elif _is_secret_option(argument) and "=" in argument:
             found.append(argument.split("=", 1)[1])
         elif _attached_value(argument):
-            found.append(argument[2:])
+            found.append(_attached_value(argument).lstrip("="))
     return [value for value in found if value and value != MASK]
 
 
@@ -146,8 +143,9 @@ def _mask_argument(argument: str) -> str:
     if argument.startswith("--") and "=" in argument:
         option, value = argument.split("=", 1)
         return "%s=%s" % (option, MASK if _is_secret_option(option) else mask_patterns(value))
-    if _attached_value(argument):
-        return argument[:2] + MASK
+    attached = _attached_value(argument)
+    if attached:
+        return argument[: -len(attached)] + MASK
     if argument.startswith("-"):
         return argument
     return _mask_assignment(argument)
@@ -164,7 +162,8 @@ def _is_secret_option(argument: str) -> bool:
     option = argument.split("=", 1)[0]
     if option.startswith("--"):
         return is_secret_name(option[2:]) or _is_secret_prefix(option[2:])
-    return len(option) == 2 and option[0] == "-" and option[1] in _SECRET_LETTERS
+    match = _TOKEN_LETTER.fullmatch(argument)
+    return bool(match) and not match.group("value")
 
 
 def _is_secret_prefix(name: str) -> bool:
@@ -173,8 +172,9 @@ def _is_secret_prefix(name: str) -> bool:
     return len(name) > 1 and any(option.startswith(name) for option in whole)
 
 
-def _attached_value(argument: str) -> bool:
-    return len(argument) > 2 and argument[0] == "-" and argument[1] in _SECRET_LETTERS
+def _attached_value(argument: str) -> str:
+    match = _TOKEN_LETTER.fullmatch(argument)
+    return match.group("value") if match else ""
 
 
 def _words(name: str) -> List[str]:
