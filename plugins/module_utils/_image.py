@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
+
 MASK = "********"
+FETCH_SILENCE_SECONDS = 1800
 
 
 class ImageRequest(NamedTuple):
@@ -27,35 +30,46 @@ class ImageError(Exception):
     """The image cannot be had, or is not the one that was asked for."""
 
 
-def ensure(client: Any, request: ImageRequest, check_mode: bool) -> tuple[dict[str, Any], list[str]]:
-    """The image's record and what was done, or would be done, to have it."""
-    attributes = _lookup(client, request.reference)
-    actions: list[str] = []
+def find(reader: DockerReader, request: ImageRequest) -> dict[str, Any] | None:
+    """The record of the image, if this host has it; one that is not what was asked for is an error."""
+    attributes = reader.image(request.reference)
     if attributes is None:
-        actions.append(_describe(request))
-        if check_mode:
-            return {"reference": request.reference, "id": None, "repo_digests": [], "version": None}, actions
-        _fetch(client, request)
-        attributes = _lookup(client, request.reference)
-        if attributes is None:
-            raise ImageError(
-                f"the engine fetched image {request.reference}, but does not list it under that name; "
-                "name the image as `docker image ls` shows it"
-            )
+        return None
     check_pin(request, attributes)
-    check_architecture(request.reference, attributes, client.version().get("Arch", ""))
-    return record(request.reference, attributes), actions
-
-
-def record(reference: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    check_architecture(request.reference, attributes, reader.version().get("Arch", ""))
+    digests = attributes.get("RepoDigests") or []
     return {
-        "reference": reference,
+        "reference": request.reference,
         "id": attributes["Id"],
-        "repo_digests": attributes.get("RepoDigests") or [],
+        "repo_digests": digests,
+        # What other hosts can be held to. A digest names the same release on every architecture, an id only on one.
+        "pin": digests[0] if digests else attributes["Id"],
         "size": attributes.get("Size"),
         "architecture": attributes.get("Architecture"),
         "version": None,
     }
+
+
+def describe(request: ImageRequest) -> str:
+    """What `fetch` does, for a person."""
+    if request.archive:
+        return f"load image {request.reference} from {request.archive}"
+    return f"pull image {request.reference}"
+
+
+def fetch(client: Any, request: ImageRequest) -> None:
+    """Load the image from its archive, else pull it."""
+    from docker.errors import DockerException  # here, not above: check mode runs on hosts that do not have it yet
+
+    # The engine is silent while it unpacks a large layer.
+    client.api.timeout = FETCH_SILENCE_SECONDS
+    try:
+        if request.archive:
+            _load(client, request.reference, request.archive)
+        else:
+            _pull(client, request)
+    except (DockerException, OSError) as error:
+        raise _explained(request, str(getattr(error, "explanation", None) or error)) from None
 
 
 def check_pin(request: ImageRequest, attributes: dict[str, Any]) -> None:
@@ -90,42 +104,19 @@ def check_version(reference: str, version: str, release: str) -> None:
         )
 
 
-def _lookup(client: Any, reference: str) -> dict[str, Any] | None:
+def _load(client: Any, reference: str, archive: str) -> None:
     from docker.errors import ImageNotFound
 
-    try:
-        return dict(client.images.get(reference).attrs)
-    except ImageNotFound:
-        return None
-
-
-def _describe(request: ImageRequest) -> str:
-    if request.archive:
-        return f"load image {request.reference} from {request.archive}"
-    return f"pull image {request.reference}"
-
-
-def _fetch(client: Any, request: ImageRequest) -> None:
-    from docker.errors import DockerException
-
-    try:
-        if request.archive:
-            _load(client, request.reference, request.archive)
-        else:
-            _pull(client, request)
-    except (DockerException, OSError) as error:
-        raise _explained(request, str(getattr(error, "explanation", None) or error)) from None
-
-
-def _load(client: Any, reference: str, archive: str) -> None:
     with open(archive, "rb") as content:
         loaded = client.images.load(content)
-    names = sorted(tag for image in loaded for tag in image.tags) or [image.id for image in loaded]
-    if _lookup(client, reference) is None:
+    try:
+        client.images.get(reference)
+    except ImageNotFound:
+        names = ", ".join(tag for image in loaded for tag in image.tags or [image.id]) or "no image"
         raise ImageError(
-            f"archive {archive} holds {', '.join(names) or 'no image'}, not {reference}; save the right one with "
-            f"`docker save {reference}`, or set gpustack_image to what it holds"
-        )
+            f"archive {archive} holds {names}, not {reference}; save the right one with `docker save {reference}`, "
+            "or set gpustack_image to what it holds"
+        ) from None
 
 
 def _pull(client: Any, request: ImageRequest) -> None:

@@ -1,0 +1,147 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that can be done before the switch, beside the serving legacy container: libraries, image, GPU trial."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, Mapping
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _fleet_records,
+    _gpu_trial,
+    _image,
+    _libraries,
+    _options,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader, DockerReaderError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine, EngineError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock, LockHeld
+
+
+class PrepareError(Exception):
+    """The host cannot be prepared. `facts` are for the module's result: what was found up to there."""
+
+    def __init__(self, message: str, facts: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
+    """Prepare the host, or in check mode say what that would do; nothing is written then."""
+    result: dict[str, Any] = {"changed": False, "actions": [], "warnings": [], "image": None, "gpus": None}
+    try:
+        if check_mode:
+            _prepare(params, True, result, report)
+        else:
+            with HostLock(params["state_dir"], params["run_id"]):
+                _prepare(params, False, result, report)
+    except _libraries.LibrariesError as error:
+        result["wheels_wanted"] = error.wanted
+        raise PrepareError(str(error), result) from None
+    except (_image.ImageError, _gpu_trial.TrialError, DockerReaderError, EngineError, LockHeld, OSError) as error:
+        raise PrepareError(str(error), result) from None
+    return result
+
+
+def _prepare(
+    params: Mapping[str, Any], check_mode: bool, result: dict[str, Any], report: Callable[[str], None]
+) -> None:
+    reader = DockerReader(params["docker_host"])
+    report("libraries")
+    _have_libraries(params, reader, check_mode, result)
+    if not (params["prepare_image"] or params["prepare_trial"]):
+        return
+    report("image")
+    _have_image(params, reader, check_mode, result)
+    if not check_mode:
+        report("trial")
+        _try_image(params, result)
+
+
+def _have_libraries(params: Mapping[str, Any], reader: DockerReader, check_mode: bool, result: dict[str, Any]) -> None:
+    """The other parts need the Docker SDK: with `prepare_libraries` off it has to be there already."""
+    build = params["prepare_libraries"]
+    server = build and _is_server(reader, params["installation"])
+    outcome = _libraries.ensure(params["state_dir"], server, params["wheels"], check_mode or not build)
+    if outcome["changed"] and not build:
+        if check_mode:
+            return
+        raise EngineError(
+            f"neither {sys.executable} nor {outcome['python']} has the Docker SDK for Python; "
+            "run with prepare_libraries: true, or install it"
+        )
+    _note(result, outcome["actions"])
+    result["libraries"] = outcome["versions"]
+    if outcome["python"] != sys.executable and not check_mode:
+        _libraries.activate(params["state_dir"])
+
+
+def _have_image(params: Mapping[str, Any], reader: DockerReader, check_mode: bool, result: dict[str, Any]) -> None:
+    request = _image.ImageRequest(
+        params["image"],
+        params["image_id"],
+        params["image_archive"],
+        params["registry_username"],
+        params["registry_password"],
+    )
+    found = _image.find(reader, request)
+    if found is None:
+        _note(result, [_image.describe(request)])
+        if check_mode:
+            return
+        _image.fetch(Engine(params["docker_host"]).client, request)
+        found = _image.find(reader, request)
+    if found is None:
+        raise _image.ImageError(
+            f"the engine fetched image {request.reference} but does not know it by that name; write gpustack_image "
+            "as `docker image ls` shows it"
+        )
+    result["image"] = found
+
+
+def _try_image(params: Mapping[str, Any], result: dict[str, Any]) -> None:
+    """Ask the image for its release and, where the host is a worker, for the GPUs that it sees."""
+    client = Engine(params["docker_host"]).client
+    image = result["image"]
+    answers = _gpu_trial.ask(client, image["id"], params["run_id"], params["gpu"], params["prepare_trial"])
+    image["version"] = answers["version"]
+    result["gpus"] = answers["gpus"]
+    _image.check_version(image["reference"], answers["version"], params["release"])
+    if params["prepare_trial"] and params["expected_gpus"] is not None:
+        _compare(params["expected_gpus"], answers["gpus"], result)
+
+
+def _compare(expected: list[dict[str, Any]], seen: list[dict[str, Any]], result: dict[str, Any]) -> None:
+    comparison = _fleet_records.compare_gpus(expected, seen)
+    result["warnings"].extend(comparison.warnings)
+    if comparison.problems:
+        raise _gpu_trial.TrialError(
+            "a trial container of the new image does not see the GPUs that the legacy worker has: "
+            f"{'; '.join(comparison.problems)}. Legacy record: {_listed(expected)}. New image: {_listed(seen)}. "
+            "Mend the driver or the container toolkit, or set gpustack_gpu_vendor and gpustack_gpu_devices"
+        )
+
+
+def _listed(gpus: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{gpu['index']} {gpu['vendor']} {gpu['name']}" for gpu in gpus) or "none"
+
+
+def _is_server(reader: DockerReader, installation: str | None) -> bool:
+    """A legacy worker is told its server; whatever is not surely a worker gets the server's libraries."""
+    container = reader.inspect(installation) if installation else None
+    if container is None:
+        return True
+    config = container["Config"]
+    environment = dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+    try:
+        arguments = _options.start_arguments(config.get("Entrypoint"), config.get("Cmd"))
+        return not (_options.parse(arguments).get("server_url") or environment.get("GPUSTACK_SERVER_URL"))
+    except _options.OptionsError:
+        return True
+
+
+def _note(result: dict[str, Any], actions: list[str]) -> None:
+    result["actions"].extend(actions)
+    result["changed"] = result["changed"] or bool(actions)
