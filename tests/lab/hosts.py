@@ -75,8 +75,9 @@ def start(host: Host) -> None:
 
 def wait_booted(host: Host) -> None:
     """Return once systemd has started every unit; fail when one of them failed."""
-    command = ["exec", host.container, "systemctl", "is-system-running", "--wait"]
-    state = docker.run(*command, check=False, timeout=BOOT_TIMEOUT).stdout.strip()
+    # In its first moments systemd listens nowhere yet.
+    script = "until [ -S /run/systemd/private ]; do sleep 0.1; done; systemctl is-system-running --wait"
+    state = docker.run("exec", host.container, "sh", "-c", script, check=False, timeout=BOOT_TIMEOUT).stdout.strip()
     if state != "running":
         failed = docker.run("exec", host.container, "systemctl", "--failed", "--no-legend", check=False).stdout.strip()
         raise LabError(
