@@ -144,7 +144,9 @@ def socket_path(docker_host: str) -> str:
     if docker_host.startswith("/"):
         return docker_host
     raise DockerReaderError(
-        "docker_host must be a unix socket of the host itself (unix:///var/run/docker.sock), not {!r}.".format(docker_host)
+        "docker_host must be a unix socket of the host itself (unix:///var/run/docker.sock), not {!r}.".format(
+            docker_host
+        )
     )
 
 
@@ -160,9 +162,13 @@ def api_prefix(engine_version: str) -> str:
 def connection_problem(path: str, error: BaseException, timeout: float) -> str:
     """Cause and way out of a connection that failed."""
     if isinstance(error, socket.timeout):
-        return "The Docker engine at {} did not answer within {:g} s; look at 'systemctl status docker'.".format(path, timeout)
+        return "The Docker engine at {} did not answer within {:g} s; look at 'systemctl status docker'.".format(
+            path, timeout
+        )
     if isinstance(error, FileNotFoundError):
-        return "There is no Docker engine: {} does not exist; install and start Docker, or set docker_host.".format(path)
+        return "There is no Docker engine: {} does not exist; install and start Docker, or set docker_host.".format(
+            path
+        )
     if isinstance(error, PermissionError):
         return "{} may not be opened by uid {}; run with become: true.".format(path, os.geteuid())
     if isinstance(error, ConnectionRefusedError) and not is_socket(path):

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The settings that a GPUStack container runs with, each with the place it came from. Pure.
+
+Precedence is the program's own: argument, then environment, then configuration file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Sequence
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _options
+
+ARGUMENT = "argument"
+ENVIRONMENT = "environment"
+CONFIG = "config"
+_V2_PREFIX = "GPUSTACK_"
+# The settings class of 0.x reads this prefix; options that are arguments too read GPUSTACK_.
+_LEGACY_PREFIX = "GPU_STACK_"
+_KEY_AND_VALUE = re.compile(r"""^["']?([A-Za-z_][A-Za-z0-9_]*)["']?[ \t]*:[ \t]+(\S.*)$""", re.MULTILINE)
+_QUOTED = re.compile(r"""^(?:"([^"]*)"|'([^']*)')[ \t]*(?:#.*)?$""")
+_COMMENT = re.compile(r"[ \t]#.*$")
+_TRUE = ("1", "true", "t", "yes", "y", "on")
+
+
+@dataclass
+class Settings:
+    """Values by name with underscores. They hold secrets: never print them."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    #: Why the arguments cannot be understood.
+    problem: str | None = None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A value, or the default where it is not set or empty."""
+        value = self.values.get(name)
+        return default if value is None or value == "" else value
+
+    def is_on(self, name: str) -> bool:
+        """Whether a switch is on."""
+        value = self.get(name)
+        return value is True or str(value).lower() in _TRUE
+
+    def number(self, name: str, default: int) -> int:
+        """A whole number; the default where the text is none (the program would not start with it)."""
+        text = str(self.get(name, default))
+        return int(text) if text.isdigit() else default
+
+    def source(self, name: str) -> str | None:
+        """Where a value came from."""
+        return self.sources.get(name) if self.get(name) is not None else None
+
+    def add(self, values: Mapping[str, Any], source: str) -> None:
+        """Values of a place that is asked later than those before."""
+        for name, value in values.items():
+            if name not in self.values and value is not None:
+                self.values[name] = value
+                self.sources[name] = source
+
+
+def settings(arguments: Sequence[str], environment: Mapping[str, str], legacy: bool) -> Settings:
+    """The settings of arguments and environment."""
+    found = Settings()
+    try:
+        given = _options.parse(arguments) if legacy else _options.values_of(arguments, {})
+    except _options.OptionsError as error:
+        found.problem = str(error)
+        given = _options.values_of(arguments, {})
+    found.add(given, ARGUMENT)
+    found.add(prefixed(environment, _V2_PREFIX), ENVIRONMENT)
+    if legacy:
+        found.add(prefixed(environment, _LEGACY_PREFIX), ENVIRONMENT)
+    return found
+
+
+def prefixed(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """The settings that variables of a prefix make."""
+    return {
+        name[len(prefix) :].lower(): value for name, value in environment.items() if name.upper().startswith(prefix)
+    }
+
+
+def config_values(text: str) -> dict[str, Any]:
+    """The top-level scalars of a YAML configuration file; GPUStack's own settings that matter here are all such."""
+    return {key: scalar(value) for key, value in _KEY_AND_VALUE.findall(text)}
+
+
+def scalar(text: str) -> Any:
+    """A plain or quoted YAML scalar; switches become booleans, null becomes None."""
+    quoted = _QUOTED.match(text)
+    if quoted:
+        return quoted.group(1) if quoted.group(1) is not None else quoted.group(2)
+    plain = _COMMENT.sub("", text).strip()
+    if plain.lower() in ("true", "false"):
+        return plain.lower() == "true"
+    return None if plain.lower() in ("null", "~") else plain

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All evidence about one host, put together. Reads only; what cannot be read is said in the evidence and fails nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Sequence
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _data_directory,
+    _discovery,
+    _gpu_evidence,
+    _host_facts,
+    _journal,
+    _libraries,
+    _lock,
+    _sqlite_reader,
+    _supervisors,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import (
+    DockerReader,
+    DockerReaderError,
+    engine_facts,
+    unreachable_engine,
+)
+
+CONFIG_FILE_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for."""
+
+    salt: str
+    image: str | None
+    data_dir: str | None
+    backup_dir: str
+    state_dir: str
+    connect: Sequence[Mapping[str, Any]]
+    docker_host: str
+
+
+@dataclass
+class Engine:
+    """What the engine answered."""
+
+    facts: dict[str, Any]
+    info: Mapping[str, Any] = field(default_factory=dict)
+    containers: Sequence[Mapping[str, Any]] = ()
+    #: By image id.
+    images: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: The image that was asked for.
+    image: Mapping[str, Any] | None = None
+
+
+def evidence(request: Request) -> dict[str, Any]:
+    """The evidence of this host. Slow parts run side by side."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        libraries = pool.submit(library_versions, request.state_dir)
+        gpu = pool.submit(_gpu_evidence.gpu)
+        units = pool.submit(_supervisors.unit_commands)
+        engine = read_engine(request)
+        mountinfo = _host_facts.mounts()
+        installations = [
+            completed(found, request, mountinfo)
+            for found in _discovery.find(engine.containers, engine.images, units.result(), read_text)
+        ]
+        targets = probe_targets(installations, request.connect)
+        reachability = pool.submit(_host_facts.reachability, targets)
+        return assembled(request, engine, installations, mountinfo, gpu, libraries, reachability)
+
+
+def assembled(
+    request: Request,
+    engine: Engine,
+    installations: Sequence[dict[str, Any]],
+    mountinfo: Sequence[Mapping[str, str]],
+    gpu: Future[dict[str, Any]],
+    libraries: Future[dict[str, Any]],
+    reachability: Future[list[dict[str, Any]]],
+) -> dict[str, Any]:
+    """The parts in the form that the plan reads."""
+    return {
+        "host": _host_facts.host(os.environ, engine.info),
+        "engine": engine.facts,
+        "installations": list(installations),
+        "ports": _host_facts.listening_ports(),
+        "image": image_facts(request.image, engine.image),
+        "filesystems": {
+            "docker_root": engine.facts["root_dir"] and _host_facts.filesystem(engine.facts["root_dir"], mountinfo),
+            "backup": _host_facts.filesystem(request.backup_dir, mountinfo),
+            "state": _host_facts.filesystem(request.state_dir, mountinfo),
+        },
+        "journal": journal(request.state_dir),
+        "lock": lock(request.state_dir),
+        "gpu": gpu.result(),
+        "libraries": libraries.result(),
+        "reachability": reachability.result(),
+    }
+
+
+def read_engine(request: Request) -> Engine:
+    """Everything that is asked of the engine; an engine that cannot be read says why."""
+    try:
+        reader = DockerReader(request.docker_host)
+        info = reader.info()
+        facts = engine_facts(reader.version(), info)
+        containers = reader.inspect_all([container["Id"] for container in reader.containers()])
+        images = reader.images(container["Image"] for container in containers if container.get("Image"))
+        wanted = reader.image(request.image) if request.image else None
+    except DockerReaderError as error:
+        return Engine(unreachable_engine(str(error)))
+    return Engine(facts, info, containers, images, wanted)
+
+
+def read_text(path: str) -> str | None:
+    """A configuration file of the host; None when it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as config:
+            return config.read(CONFIG_FILE_LIMIT)
+    except OSError:
+        return None
+
+
+def completed(
+    found: _discovery.Installation, request: Request, mountinfo: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
+    """An installation with what lies in its data directory."""
+    facts = found.facts
+    if request.data_dir and not facts["retired"]:
+        facts["data_dir"].update(type="bind", host_path=request.data_dir, volume=None)
+    directory = facts["data_dir"]["host_path"]
+    facts["data"] = _data_directory.data(directory, mountinfo) if directory else None
+    settle_role(found)
+    facts["token"] = _data_directory.token(found.settings, directory, request.salt)
+    facts["worker"] = None
+    if facts["role"] in ("worker", "both"):
+        facts["worker"] = _data_directory.worker(found.settings, directory, found.container["Config"].get("Hostname"))
+    facts["database"] = database(found)
+    settle_release(found)
+    return facts
+
+
+def settle_role(found: _discovery.Installation) -> None:
+    """A v2 server that began as v2 has no embedded worker unless it is switched on; a migrated one has."""
+    facts, data = found.facts, found.facts["data"]
+    fresh = data is not None and _data_directory.BOOTSTRAP_VERSION in data["files"]
+    if (
+        facts["generation"] == _discovery.V2
+        and facts["role"] == "both"
+        and fresh
+        and not found.settings.is_on("enable_worker")
+    ):
+        facts["role"] = "server"
+
+
+def database(found: _discovery.Installation) -> dict[str, Any] | None:
+    """The SQLite database of a legacy server; v2 leaves it alone, and so do retired containers."""
+    facts = found.facts
+    if facts["server"] is None or facts["generation"] == _discovery.V2 or facts["retired"]:
+        return None
+    path = database_path(facts)
+    if facts["server"]["database"]["kind"] != "sqlite" or path is None or not os.path.exists(path):
+        return None
+    return _sqlite_reader.database(path, live=facts["running"])
+
+
+def database_path(facts: Mapping[str, Any]) -> str | None:
+    """Where the database file lies on the host."""
+    own = facts["server"]["database"]["path"]
+    if own:
+        return _discovery.host_path(own, facts["mounts"])
+    directory = facts["data_dir"]["host_path"]
+    return directory and os.path.join(directory, _data_directory.DATABASE)
+
+
+def settle_release(found: _discovery.Installation) -> None:
+    """The release of an image whose name does not tell it: from the package in the container, else from the schema."""
+    facts = found.facts
+    if facts["release"] is not None:
+        return
+    facts["release"] = _data_directory.package_release(_data_directory.container_roots(found.container))
+    facts["release_source"] = "package" if facts["release"] else None
+    if facts["release"] is None and facts["database"]:
+        facts["release"] = facts["database"]["release"]
+        facts["release_source"] = "schema" if facts["release"] else None
+    if facts["generation"] == _discovery.UNKNOWN and facts["release"]:
+        facts["generation"] = _discovery.generation_of(found.container, {}, facts["release"])
+
+
+def probe_targets(
+    installations: Sequence[Mapping[str, Any]], connect: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Which TCP connections to try: a worker's server, a server's workers, and what was asked for."""
+    targets = [
+        {"host": each["host"], "port": each["port"], "kind": "asked", "worker": None, "ok": False, "error": None}
+        for each in connect
+    ]
+    for facts in installations:
+        if facts["retired"]:
+            continue
+        if facts["role"] == "worker":
+            targets.append(
+                _host_facts.probe_target(facts["worker"]["server_url"], "worker_to_server", facts["worker"]["name"])
+            )
+        targets.extend(worker_targets((facts["database"] or {}).get("workers", [])))
+    return targets
+
+
+def worker_targets(workers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every worker that the server knows, where the server would call it."""
+    return [
+        {
+            "host": worker["ip"],
+            "port": worker["port"],
+            "kind": "server_to_worker",
+            "worker": worker["name"],
+            "ok": False,
+            "error": None,
+        }
+        for worker in workers
+        if worker["ip"] and worker["port"]
+    ]
+
+
+def image_facts(reference: str | None, image: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The evidence ``image``."""
+    if image is None:
+        return {"reference": reference, "present": False, "id": None, "repo_digests": [], "size": None, "version": None}
+    named = {"Config": {"Image": reference, "Labels": (image.get("Config") or {}).get("Labels")}}
+    return {
+        "reference": reference,
+        "present": True,
+        "id": image.get("Id"),
+        "repo_digests": image.get("RepoDigests") or [],
+        "size": image.get("Size"),
+        "version": _discovery.release_of(named, image)[0],
+    }
+
+
+def journal(state_dir: str) -> dict[str, Any]:
+    """The newest attempt; a journal that this user may not read says so."""
+    try:
+        return dict(_journal.summary(state_dir), error=None)
+    except OSError as error:
+        unread = dict.fromkeys(("attempt", "step", "state", "release", "legacy_name", "backup"))
+        return dict(unread, outcome="none", error=str(error))
+
+
+def lock(state_dir: str) -> dict[str, Any]:
+    """Who works on this host; a lock that this user may not read says so."""
+    try:
+        return dict(_lock.holder(state_dir), error=None)
+    except OSError as error:
+        return {"held": False, "pid": None, "since": None, "run": None, "error": str(error)}
+
+
+def library_versions(state_dir: str) -> dict[str, Any]:
+    """What the writers' libraries are, in the interpreter that has more of them: this one, or the private environment's."""
+    requirements = _libraries.required(server=True)
+    private = _libraries.environment_python(state_dir)
+    candidates = [sys.executable] + ([private] if os.path.exists(private) else [])
+    with ThreadPoolExecutor(max_workers=len(candidates)) as pool:
+        probed = list(pool.map(lambda python: _libraries.probe(python, requirements), candidates))
+    best = max(probed, key=lambda versions: len(requirements) - len(_libraries.missing(versions, requirements)))
+    return dict(best, venv=len(candidates) > 1)

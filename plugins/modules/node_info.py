@@ -1,0 +1,687 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_info
+short_description: Gather all evidence about the GPUStack installation of a host
+version_added: 0.1.0
+author:
+  - The fleetops.gpustack contributors (@fleetops)
+description:
+  - Finds the GPUStack containers of a host by their image and by what they start, whatever their names are, and reports
+    everything that an upgrade from GPUStack 0.x to 2.x depends on.
+  - Reads only. The Docker engine is asked with GET requests alone, a live SQLite database is opened so that not even its shared
+    memory file changes, and a stopped one is read from a copy in memory.
+  - What cannot be read is part of the evidence and does not fail the module. Secrets are never returned.
+  - Judgement is not made here. The filter P(fleetops.gpustack.plan#filter) makes the plan from this evidence.
+requirements:
+  - Python 3.8 or newer, with its standard library.
+extends_documentation_fragment:
+  - fleetops.gpustack.attributes
+  - fleetops.gpustack.attributes.info_module
+options:
+  salt:
+    description:
+      - Put before a registration token when its digest is made, so that the tokens of hosts can be compared without being seen.
+      - Without it, no digest is returned.
+    type: str
+    default: ""
+  image:
+    description:
+      - Reference of an image whose presence on the host is looked up, for example V(gpustack/gpustack:v2.2.3).
+    type: str
+  data_dir:
+    description:
+      - The data directory on the host. Found in the container's definition when not given.
+    type: path
+  backup_dir:
+    description:
+      - Directory for backups. Used to report the file system that it is on.
+    type: path
+    default: /var/backups/gpustack
+  state_dir:
+    description:
+      - Directory in which this collection keeps journal, lock and private virtual environment.
+    type: path
+    default: /var/lib/fleetops-gpustack
+  connect:
+    description:
+      - Further TCP endpoints to try from this host, besides those that follow from the installation.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      host:
+        description: Host name or address.
+        type: str
+        required: true
+      port:
+        description: TCP port.
+        type: int
+        required: true
+  docker_host:
+    description:
+      - The unix socket of the host's Docker engine.
+    type: str
+    default: unix:///var/run/docker.sock
+seealso:
+  - module: fleetops.gpustack.node
+"""
+
+EXAMPLES = r"""
+- name: Gather the evidence of every host
+  fleetops.gpustack.node_info:
+    salt: "{{ run_salt }}"
+    image: gpustack/gpustack:v2.2.3
+  become: true
+  register: node
+
+- name: Show which release each installation runs
+  ansible.builtin.debug:
+    msg: "{{ item.name }} is a {{ item.role }} of GPUStack {{ item.release }}"
+  loop: "{{ node.installations }}"
+  loop_control:
+    label: "{{ item.name }}"
+
+- name: Learn whether the host reaches a registry
+  fleetops.gpustack.node_info:
+    connect:
+      - host: registry.example.com
+        port: 443
+  become: true
+"""
+
+RETURN = r"""
+host:
+  description: The host itself.
+  returned: always
+  type: dict
+  contains:
+    hostname:
+      description: Host name.
+      type: str
+    python:
+      description: Version of the Python that ran the module.
+      type: str
+      sample: 3.11.2
+    uid:
+      description: Effective user id of the module. Much evidence needs V(0).
+      type: int
+    architecture:
+      description: Machine architecture.
+      type: str
+      sample: x86_64
+    clock:
+      description: The host's time in seconds since the epoch.
+      type: float
+    boot_id:
+      description: Identifier of this boot.
+      type: str
+    system_vendor:
+      description: Vendor of the hardware or hypervisor.
+      type: str
+    proxy:
+      description: Whether the module's environment or the engine has a proxy. Never the value.
+      type: dict
+      contains:
+        http_proxy:
+          description: A proxy for HTTP or HTTPS is set.
+          type: bool
+        no_proxy:
+          description: Exceptions from it are set.
+          type: bool
+engine:
+  description: The Docker engine.
+  returned: always
+  type: dict
+  contains:
+    reachable:
+      description: Whether it could be read.
+      type: bool
+    error:
+      description: Why not, and what to do.
+      type: str
+    version:
+      description: Its version.
+      type: str
+      sample: 26.1.5
+    api_version:
+      description: The newest version of its API.
+      type: str
+    rootless:
+      description: Whether it runs without root.
+      type: bool
+    userns_remap:
+      description: Whether it maps user ids.
+      type: bool
+    podman:
+      description: Whether Podman answers in its place.
+      type: bool
+    selinux:
+      description: Whether it labels containers for SELinux.
+      type: bool
+    root_dir:
+      description: Directory of its images and volumes.
+      type: str
+    storage_driver:
+      description: Its storage driver.
+      type: str
+    runtimes:
+      description: Names of the registered runtimes.
+      type: list
+      elements: str
+    default_runtime:
+      description: The runtime of containers that name none.
+      type: str
+installations:
+  description: Every GPUStack container, running or not, also those that this collection made or retired.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Container id.
+      type: str
+    name:
+      description: Container name.
+      type: str
+    image:
+      description: The reference that the container was started by.
+      type: str
+    image_id:
+      description: Id of its image.
+      type: str
+    created:
+      description: When the container was made.
+      type: str
+    running:
+      description: Whether it runs.
+      type: bool
+    status:
+      description: The engine's word for its state.
+      type: str
+    generation:
+      description: V(legacy) is 0.x, V(v2) is 2.x.
+      type: str
+      choices: [legacy, v2, unknown]
+    release:
+      description: The release, or V(null) when nothing tells it.
+      type: str
+      sample: 0.7.1
+    release_source:
+      description: What told the release.
+      type: str
+      choices: [tag, label, package, schema]
+    role:
+      description: V(both) is a server with an embedded worker.
+      type: str
+      choices: [server, worker, both]
+    retired:
+      description: Whether the name says that this collection retired it or set it aside.
+      type: bool
+    attempt:
+      description: The attempt of this collection that made the container.
+      type: str
+    auto_remove:
+      description: Whether the engine deletes it when it stops.
+      type: bool
+    restart_policy:
+      description: Name and maximum retry count of the restart policy.
+      type: dict
+    supervisor:
+      description: Who else starts or replaces the container, or V(null).
+      type: dict
+      contains:
+        kind:
+          description: What it is.
+          type: str
+          choices: [compose, swarm, kubernetes, systemd, watchtower]
+        name:
+          description: Project and service, service, pod, unit or container.
+          type: str
+        file:
+          description: The file that defines it, where there is one.
+          type: str
+    network_mode:
+      description: Network mode.
+      type: str
+    published_ports:
+      description: Forwarded ports, each with RV(ignore:container), RV(ignore:host_ip) and RV(ignore:host_port).
+      type: list
+      elements: dict
+    args:
+      description: Arguments of C(gpustack start), secrets masked.
+      type: list
+      elements: str
+    environment:
+      description: Variables that are not the image's own, secrets masked.
+      type: dict
+    mounts:
+      description: Mounts with type, source, destination, name and rw.
+      type: list
+      elements: dict
+    labels:
+      description: Labels that are not the image's own, secrets masked.
+      type: dict
+    privileged:
+      description: Whether it is privileged.
+      type: bool
+    runtime:
+      description: Its runtime.
+      type: str
+    ipc_mode:
+      description: Its IPC mode.
+      type: str
+    pid_mode:
+      description: Its PID mode.
+      type: str
+    devices:
+      description: Devices handed in, as the engine lists them.
+      type: list
+      elements: dict
+    device_requests:
+      description: What C(--gpus) asked for, as the engine lists it.
+      type: list
+      elements: dict
+    shm_size:
+      description: Size of its C(/dev/shm) in bytes.
+      type: int
+    config_file:
+      description: The YAML configuration file, or V(null). RV(ignore:keys) is V(null) when it could not be read.
+      type: dict
+      contains:
+        path:
+          description: Path in the container.
+          type: str
+        keys:
+          description: Its top-level keys.
+          type: list
+          elements: str
+    options_problem:
+      description: Why arguments or configuration file cannot be understood.
+      type: str
+    data_dir:
+      description: The data directory.
+      type: dict
+      contains:
+        type:
+          description: What holds it. V(layer) is the container itself.
+          type: str
+          choices: [bind, volume, anonymous, layer]
+        host_path:
+          description: Path on the host.
+          type: str
+        container_path:
+          description: Path in the container.
+          type: str
+        volume:
+          description: Name of the volume.
+          type: str
+    data:
+      description: What the data directory holds, or V(null) when it cannot be read from the host.
+      type: dict
+      contains:
+        uid:
+          description: Owner.
+          type: int
+        gid:
+          description: Group.
+          type: int
+        mode:
+          description: Mode in octal.
+          type: str
+          sample: "0755"
+        traversable_by_others:
+          description: Whether the directory's own bits let user 9999, PostgreSQL of v2, in.
+          type: bool
+        filesystem:
+          description: As one of RV(filesystems).
+          type: dict
+        files:
+          description: Known files by name, each with size, mode, uid and gid.
+          type: dict
+        v2_files:
+          description: What a v2 release left there, as relative paths.
+          type: list
+          elements: str
+    worker:
+      description: Identity of the worker, for the roles V(worker) and V(both).
+      type: dict
+      contains:
+        name:
+          description: The name it registers by.
+          type: str
+        name_source:
+          description: Where the name comes from.
+          type: str
+          choices: [argument, environment, config, file, hostname]
+        uuid:
+          description: Content of C(worker_uuid), or V(null).
+          type: str
+        port:
+          description: Port of its API.
+          type: int
+        ip:
+          description: The address it was told to advertise, or V(null).
+          type: str
+        server_url:
+          description: Where it finds its server. V(null) for an embedded worker.
+          type: str
+    token:
+      description: The registration token, unseen.
+      type: dict
+      contains:
+        source:
+          description: Where it was found.
+          type: str
+          choices: [argument, environment, config, file, none]
+        digest:
+          description: SHA-256 of O(salt) and token.
+          type: str
+        reserved_prefix:
+          description: Whether it begins with C(gpustack), which v2 does not take for a legacy token.
+          type: bool
+    server:
+      description: Where the server listens and keeps its data, for the roles V(server) and V(both).
+      type: dict
+      contains:
+        port:
+          description: Port that users call.
+          type: int
+        api_port:
+          description: Port of the internal API where it was set.
+          type: int
+        tls:
+          description: Whether it has a certificate.
+          type: bool
+        database:
+          description: Kind (V(sqlite), V(embedded) or V(external)), masked URL, and path of an SQLite file of its own.
+          type: dict
+    database:
+      description: The SQLite database of a legacy server, or V(null).
+      type: dict
+      contains:
+        size:
+          description: Bytes of C(database.db).
+          type: int
+        wal_size:
+          description: Bytes of C(database.db-wal).
+          type: int
+        journal_size:
+          description: Bytes of C(database.db-journal).
+          type: int
+        hot_journal:
+          description: Whether an unclean stop left a rollback journal that the database needs.
+          type: bool
+        readable:
+          description: Whether it could be read.
+          type: bool
+        error:
+          description: Why not.
+          type: str
+        schema_head:
+          description: Revision of the schema.
+          type: str
+        release:
+          description: The newest legacy release with this revision.
+          type: str
+        integrity:
+          description: V(ok), or what SQLite found.
+          type: str
+        integrity_check:
+          description: Which check was made. Large databases get V(quick_check) here and a full one on their snapshot.
+          type: str
+          choices: [integrity_check, quick_check]
+        foreign_key_violations:
+          description: Rows that point to rows that are not there.
+          type: int
+        counts:
+          description: Rows per table.
+          type: dict
+        findings:
+          description: Rows that the migration stumbles over, drops, or that cannot run afterwards.
+          type: list
+          elements: dict
+          contains:
+            code:
+              description: What it is.
+              type: str
+            table:
+              description: Where.
+              type: str
+            count:
+              description: How many rows.
+              type: int
+            items:
+              description: Names of the first of them.
+              type: list
+              elements: str
+        workers:
+          description: Workers with id, name, hostname, ip, port, uuid, state, heartbeat, GPUs and reserved resources.
+          type: list
+          elements: dict
+        models:
+          description: Models.
+          type: list
+          elements: dict
+        model_instances:
+          description: Instances of models.
+          type: list
+          elements: dict
+gpu:
+  description: Evidence about accelerators.
+  returned: always
+  type: dict
+  contains:
+    devices:
+      description: Device nodes.
+      type: list
+      elements: str
+    pci:
+      description: PCI devices of accelerator classes, each with address, vendor, device and class.
+      type: list
+      elements: dict
+    modules:
+      description: Loaded kernel modules.
+      type: list
+      elements: str
+    directories:
+      description: Directories of vendor software.
+      type: list
+      elements: str
+    tools:
+      description: Vendor tools by name, each with its path. C(nvidia-smi) also with exit status, error, GPUs and CUDA version.
+      type: dict
+    wsl:
+      description: Whether this is Linux inside of Windows.
+      type: bool
+ports:
+  description: TCP ports that somebody listens on.
+  returned: always
+  type: list
+  elements: int
+reachability:
+  description: TCP connections that were tried, without proxies.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    host:
+      description: Host name or address.
+      type: str
+    port:
+      description: TCP port.
+      type: int
+    kind:
+      description: Why it was tried.
+      type: str
+      choices: [worker_to_server, server_to_worker, asked]
+    worker:
+      description: The worker that it is about.
+      type: str
+    ok:
+      description: Whether the connection was made.
+      type: bool
+    error:
+      description: Why not.
+      type: str
+image:
+  description: The image that O(image) names.
+  returned: always
+  type: dict
+  contains:
+    reference:
+      description: The reference.
+      type: str
+    present:
+      description: Whether the host has it.
+      type: bool
+    id:
+      description: Its id.
+      type: str
+    repo_digests:
+      description: Its digests.
+      type: list
+      elements: str
+    size:
+      description: Its size in bytes.
+      type: int
+    version:
+      description: The release that its tag or label tells.
+      type: str
+filesystems:
+  description: File systems that the upgrade fills.
+  returned: always
+  type: dict
+  contains:
+    docker_root:
+      description: The engine's, or V(null). The others have the same form.
+      type: dict
+      contains:
+        mount_point:
+          description: Where it is mounted.
+          type: str
+        device:
+          description: What is mounted.
+          type: str
+        type:
+          description: Its type.
+          type: str
+        total:
+          description: Bytes in all.
+          type: int
+        free:
+          description: Bytes free for users.
+          type: int
+        network:
+          description: Whether another machine holds it.
+          type: bool
+        export:
+          description: What that machine exports, for network file systems.
+          type: str
+    backup:
+      description: That of O(backup_dir).
+      type: dict
+    state:
+      description: That of O(state_dir).
+      type: dict
+journal:
+  description: The newest attempt on this host.
+  returned: always
+  type: dict
+  contains:
+    attempt:
+      description: Its name.
+      type: str
+    step:
+      description: Its last step.
+      type: str
+    state:
+      description: State of that step.
+      type: str
+    outcome:
+      description: What became of it.
+      type: str
+      choices: [none, unfinished, upgraded, finalized, restored, failed]
+    release:
+      description: The release it went to.
+      type: str
+    legacy_name:
+      description: The legacy container's name.
+      type: str
+    backup:
+      description: Its backup.
+      type: str
+    error:
+      description: Why the journal cannot be read.
+      type: str
+lock:
+  description: Who works on this host at the moment.
+  returned: always
+  type: dict
+  contains:
+    held:
+      description: Whether somebody does.
+      type: bool
+    pid:
+      description: Process.
+      type: int
+    since:
+      description: Since when.
+      type: str
+    run:
+      description: Of which run.
+      type: str
+    error:
+      description: Why the lock cannot be read.
+      type: str
+libraries:
+  description: Libraries that the writing modules would use.
+  returned: always
+  type: dict
+  contains:
+    docker:
+      description: Version of the Docker SDK.
+      type: str
+    psycopg:
+      description: Version of psycopg.
+      type: str
+    venv:
+      description: Whether the private virtual environment exists.
+      type: bool
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DEFAULT_DOCKER_HOST
+from ansible_collections.fleetops.gpustack.plugins.module_utils._node_evidence import Request, evidence
+
+
+def arguments() -> dict[str, Any]:
+    """The argument specification."""
+    endpoint = {"host": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
+    return {
+        "salt": {"type": "str", "default": "", "no_log": True},
+        "image": {"type": "str"},
+        "data_dir": {"type": "path"},
+        "backup_dir": {"type": "path", "default": "/var/backups/gpustack"},
+        "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
+        "connect": {"type": "list", "elements": "dict", "default": [], "options": endpoint},
+        "docker_host": {"type": "str", "default": DEFAULT_DOCKER_HOST},
+    }
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(argument_spec=arguments(), supports_check_mode=True)
+    module.exit_json(changed=False, **evidence(Request(**module.params)))
+
+
+if __name__ == "__main__":
+    main()
