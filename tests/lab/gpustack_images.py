@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -36,12 +37,9 @@ LEFT_OUT = ("*/tests", "*/*/tests", "*/*/*/tests", "pyarrow/include", "ray/jars"
 
 @dataclass(frozen=True)
 class Legacy:
-    """A 0.7 release: the day to resolve its dependencies at, and the tools that its worker asks for."""
+    """A 0.7 release: the day to resolve its dependencies at."""
 
     day: str
-    llama_box: str
-    gguf_parser: str
-    fastfetch: str = "2.25.0.1"
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,9 @@ class V2:
     opens_directories: bool = False
     """Directories on the way to PostgreSQL's get mode 0755 (since 2.1.0)."""
     checks_nofile: bool = False
+    """The limit of open files is raised to 65535 first (since 2.2.0)."""
+    trusts_localhost: bool = True
+    """The API takes requests from 127.0.0.1 for the administrator's, unless told not to (until 2.1)."""
     args_file: str = "/run/gpustack/args"
     service_environment: dict[str, str] = field(default_factory=dict)
     """Where `gpustack prerun` leaves its decisions for the services."""
@@ -89,13 +90,20 @@ def _v2_1(day: str) -> V2:
 
 
 def _v2_2(day: str) -> V2:
-    return V2(day, splits_words=True, opens_directories=True, checks_nofile=True, service_environment=_IN_RUN_DIR)
+    return V2(
+        day,
+        splits_words=True,
+        opens_directories=True,
+        checks_nofile=True,
+        trusts_localhost=False,
+        service_environment=_IN_RUN_DIR,
+    )
 
 
 # The day is the release day plus three: dependencies that were pinned by date must have been there.
 RELEASES: dict[str, Legacy | V2] = {
-    "0.7.0": Legacy("2025-07-28", llama_box="v0.0.164", gguf_parser="v0.21.4"),
-    "0.7.1": Legacy("2025-08-25", llama_box="v0.0.171", gguf_parser="v0.22.1"),
+    "0.7.0": Legacy("2025-07-28"),
+    "0.7.1": Legacy("2025-08-25"),
     "2.0.0": V2(
         "2025-11-26",
         prerun=False,
@@ -134,35 +142,33 @@ def ensure_nvidia_standin() -> str:
 
 
 def _ensure_legacy(release: str, facts: Legacy) -> str:
+    _ensure_layer(RUNTIME, SOURCES / "runtime", ensure_base())
     program = f"gpustack-lab/gpustack-legacy:{release}"
-    runtime = _ensure_layer(RUNTIME, SOURCES / "runtime", ensure_base())
-    requirements = (release, facts.day)
-    inputs = [SOURCES / "legacy", SOURCES / "precompile"]
-    content = _digest(inputs, _label(runtime), release, json.dumps(asdict(facts)), repr(LEFT_OUT))
-    if _label(program) != content:
-        with step(f"building GPUStack {release}"), _context(SOURCES / "legacy", SOURCES / "precompile") as context:
-            _install(*requirements, Path(context, "root"))
-            _install_tools(facts, Path(context, "root"))
-            _build(program, Path(context), content)
+    content = _ensure_program(program, release, facts, SOURCES / "legacy", RUNTIME)
     for flavour, suffix in (("legacy-cpu", "-cpu"), ("legacy-cuda", "")):
-        tag = f"gpustack/gpustack:v{release}{suffix}"
-        _ensure_image(tag, SOURCES / flavour, _digest([SOURCES / flavour], content), PROGRAM=program)
+        source = SOURCES / flavour
+        _ensure_image(f"gpustack/gpustack:v{release}{suffix}", source, _digest([source], content), PROGRAM=program)
     return f"gpustack/gpustack:v{release}"
 
 
 def _ensure_v2(release: str, facts: V2) -> str:
-    reference = f"gpustack/gpustack:v{release}"
     _ensure_layer(RUNTIME, SOURCES / "runtime", ensure_base())
-    database = _ensure_layer(DATABASE, SOURCES / "database", RUNTIME)
+    _ensure_layer(DATABASE, SOURCES / "database", RUNTIME)
+    _ensure_program(f"gpustack/gpustack:v{release}", release, facts, SOURCES / "v2", DATABASE)
+    return f"gpustack/gpustack:v{release}"
+
+
+def _ensure_program(reference: str, release: str, facts: Legacy | V2, source: Path, parent: str) -> str:
+    """Make the image that holds the release itself; return the hash of what went into it."""
     behaviour = json.dumps(asdict(facts), sort_keys=True)
-    inputs = [SOURCES / "v2", SOURCES / "precompile"]
-    content = _digest(inputs, _label(database), release, behaviour, repr(LEFT_OUT))
+    inputs = [source, SOURCES / "tools", SOURCES / "precompile"]
+    content = _digest(inputs, _label(parent), release, behaviour, repr(LEFT_OUT))
     if _label(reference) != content:
-        with step(f"building GPUStack {release}"), _context(SOURCES / "v2", SOURCES / "precompile") as context:
+        with step(f"building GPUStack {release}"), _context(source, SOURCES / "precompile") as context:
             _install(release, facts.day, Path(context, "root"))
             Path(context, "release.json").write_text(behaviour)
             _build(reference, Path(context), content)
-    return reference
+    return content
 
 
 # -- what goes into an image ---------------------------------------------------------------------------------------
@@ -182,6 +188,7 @@ def _install(release: str, day: str, root: Path) -> None:
         for path in packages.glob(pattern):
             shutil.rmtree(path)
     _move_scripts(packages / "bin", root / SCRIPTS)
+    _install_tools(packages)
 
 
 def _move_scripts(source: Path, target: Path) -> None:
@@ -195,17 +202,33 @@ def _move_scripts(source: Path, target: Path) -> None:
     shutil.rmtree(source)
 
 
-def _install_tools(facts: Legacy, root: Path) -> None:
-    """Put the stand-ins where a 0.7 worker keeps its downloads, under the names and versions that it looks for."""
-    target = root / PACKAGES / "gpustack" / "third_party" / "bin"
-    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-    boxes = [f"llama-box-{facts.llama_box}-linux-{architecture}{device}" for device in ("", "-cuda")]
-    versions = {"gguf-parser": facts.gguf_parser, "fastfetch": facts.fastfetch} | dict.fromkeys(boxes, facts.llama_box)
-    places = {"gguf-parser": "gguf-parser", "fastfetch": "fastfetch"} | {f"llama-box/{box}": "llama-box" for box in boxes}
+def _install_tools(packages: Path) -> None:
+    """Put the stand-ins where a worker keeps its downloads, under the names and versions that this release looks for."""
+    target = packages / "gpustack" / "third_party" / "bin"
+    source = (packages / "gpustack" / "worker" / "tools_manager.py").read_text()
+    versions = {
+        "gguf-parser": _only(r'^BUILTIN_GGUF_PARSER_VERSION = "(.+)"', source),
+        "fastfetch": _only(r'def download_fastfetch\(self\):\n +version = "(.+)"', source),
+    }
+    places = {name: name for name in versions}
+    if "BUILTIN_LLAMA_BOX_VERSION" in source:
+        version = _only(r'^BUILTIN_LLAMA_BOX_VERSION = "(.+)"', source)
+        architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+        for device in ("", "-cuda"):
+            name = f"llama-box-{version}-linux-{architecture}{device}"
+            versions[name] = version
+            places[f"llama-box/{name}"] = "llama-box"
     for place, tool in places.items():
         (target / place).mkdir(parents=True)
-        shutil.copy(SOURCES / "legacy" / "tools" / tool, target / place / tool)
+        shutil.copy(SOURCES / "tools" / tool, target / place / tool)
     (target / "versions.json").write_text(json.dumps(versions))
+
+
+def _only(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    if found is None:
+        raise LabError(f"this release's tools_manager.py names no version where the lab looks for it: {pattern}")
+    return found[1]
 
 
 def _uv() -> str:

@@ -271,8 +271,9 @@ class Supervisor:
     def serve(self, settings: dict[str, str]) -> int:
         """Run `gpustack start` without its own gateway, and forward the users' port to it."""
         environment = {**os.environ, "GPUSTACK_GATEWAY_MODE": "disabled"}
-        # Behind the published image's gateway a request from the container itself must log in, as any other.
-        environment["GPUSTACK_FORCE_AUTH_LOCALHOST"] = "true"
+        if self.release["trusts_localhost"]:
+            # Behind the published image's gateway a request from the container itself must log in, as any other.
+            environment["GPUSTACK_FORCE_AUTH_LOCALHOST"] = "true"
         self.program = subprocess.Popen(["gpustack", "start", *self.start_arguments], env=environment)
         self.start_gateway(settings)
         status = self.program.wait()
