@@ -329,7 +329,7 @@ def config_file(
 def options_problem(found: Settings, config_path: str | None, config_text: str | None) -> str | None:
     """Why the settings are not known in full."""
     if found.problem is None and config_path and config_text is None:
-        return "the configuration file {} is in no mount of the container, or cannot be read".format(config_path)
+        return f"the configuration file {config_path} is in no mount of the container, or cannot be read"
     return found.problem
 
 

@@ -112,7 +112,7 @@ class DockerReader:
             return json.loads(body)
         except ValueError:
             raise DockerReaderError(
-                "{} answered {} with something that is not JSON; is it a Docker engine?".format(self.path, path)
+                f"{self.path} answered {path} with something that is not JSON; is it a Docker engine?"
             ) from None
 
     def _request(self, target: str, missing_ok: bool = False) -> tuple[bytes | None, dict[str, str]]:
@@ -130,9 +130,7 @@ class DockerReader:
             return None, headers
         if response.status != 200:
             raise DockerReaderError(
-                "The Docker engine at {} answered {} to GET {}: {}".format(
-                    self.path, response.status, target, engine_message(body)
-                )
+                f"The Docker engine at {self.path} answered {response.status} to GET {target}: {engine_message(body)}"
             )
         return body, headers
 
@@ -144,9 +142,7 @@ def socket_path(docker_host: str) -> str:
     if docker_host.startswith("/"):
         return docker_host
     raise DockerReaderError(
-        "docker_host must be a unix socket of the host itself (unix:///var/run/docker.sock), not {!r}.".format(
-            docker_host
-        )
+        f"docker_host must be a unix socket of the host itself (unix:///var/run/docker.sock), not {docker_host!r}."
     )
 
 
@@ -162,20 +158,16 @@ def api_prefix(engine_version: str) -> str:
 def connection_problem(path: str, error: BaseException, timeout: float) -> str:
     """Cause and way out of a connection that failed."""
     if isinstance(error, socket.timeout):
-        return "The Docker engine at {} did not answer within {:g} s; look at 'systemctl status docker'.".format(
-            path, timeout
-        )
+        return f"The Docker engine at {path} did not answer within {timeout:g} s; look at 'systemctl status docker'."
     if isinstance(error, FileNotFoundError):
-        return "There is no Docker engine: {} does not exist; install and start Docker, or set docker_host.".format(
-            path
-        )
+        return f"There is no Docker engine: {path} does not exist; install and start Docker, or set docker_host."
     if isinstance(error, PermissionError):
-        return "{} may not be opened by uid {}; run with become: true.".format(path, os.geteuid())
+        return f"{path} may not be opened by uid {os.geteuid()}; run with become: true."
     if isinstance(error, ConnectionRefusedError) and not is_socket(path):
-        return "{} is not a socket; set docker_host to the socket of the Docker engine.".format(path)
+        return f"{path} is not a socket; set docker_host to the socket of the Docker engine."
     if isinstance(error, ConnectionRefusedError):
-        return "Nothing listens on {}; start the Docker engine ('systemctl start docker').".format(path)
-    return "The Docker engine at {} could not be read: {}.".format(path, error)
+        return f"Nothing listens on {path}; start the Docker engine ('systemctl start docker')."
+    return f"The Docker engine at {path} could not be read: {error}."
 
 
 def is_socket(path: str) -> bool:

@@ -189,7 +189,7 @@ def output(tool: str, arguments: Sequence[str]) -> tuple[int | None, str, str | 
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return None, "", "no answer within {:g} s".format(TOOL_TIMEOUT)
+        return None, "", f"no answer within {TOOL_TIMEOUT:g} s"
     except OSError as error:
         return None, "", error.strerror or str(error)
     text = process.stdout.decode("utf-8", "replace")

@@ -161,7 +161,7 @@ def owner_and_mode(path: str) -> dict[str, Any] | None:
     return {
         "uid": status.st_uid,
         "gid": status.st_gid,
-        "mode": "{:04o}".format(stat.S_IMODE(status.st_mode)),
+        "mode": f"{stat.S_IMODE(status.st_mode):04o}",
         "size": status.st_size,
     }
 
@@ -182,7 +182,7 @@ def probe_target(url: str, kind: str, worker: str | None) -> dict[str, Any]:
     try:
         target["host"], target["port"] = url_target(url)
     except ValueError as error:
-        target["error"] = "The server URL cannot be used: {}.".format(error)
+        target["error"] = f"The server URL cannot be used: {error}."
     return target
 
 
@@ -208,8 +208,8 @@ def connect_error(address: str, port: int) -> str | None:
         with socket.create_connection((address, port), timeout=CONNECT_TIMEOUT):
             return None
     except socket.timeout:
-        return "no answer within {:g} s".format(CONNECT_TIMEOUT)
+        return f"no answer within {CONNECT_TIMEOUT:g} s"
     except socket.gaierror as error:
-        return "name does not resolve: {}".format(error.strerror)
+        return f"name does not resolve: {error.strerror}"
     except OSError as error:
         return (error.strerror or str(error)).lower()

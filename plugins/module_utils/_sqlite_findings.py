@@ -24,9 +24,9 @@ _KNOWN_USER_SOURCES = "('Local', 'OIDC', 'SAML')"
 _OLLAMA = "upper(source) = 'OLLAMA_LIBRARY'"
 # Before 0.5 the backend was not stored: what is not GGUF ran on vLLM.
 _LLAMA_BOX = (
-    "NOT ({}) AND (backend = 'llama-box' OR (coalesce(backend, '') = '' AND ("
+    f"NOT ({_OLLAMA}) AND (backend = 'llama-box' OR (coalesce(backend, '') = '' AND ("
     "huggingface_filename LIKE '%.gguf' OR model_scope_file_path LIKE '%.gguf' OR local_path LIKE '%.gguf')))"
-).format(_OLLAMA)
+)
 # 0.7 has subordinate_workers, 0.6 and older have rpc_servers and ray_actors.
 _OTHER_WORKERS = ("subordinate_workers", "rpc_servers", "ray_actors")
 _DISTRIBUTING_BACKENDS = ("vllm", "ascend-mindie")
@@ -58,7 +58,7 @@ RULES = (
     Rule(
         "ollama_usages",
         "model_usages",
-        "model_id IN (SELECT id FROM models WHERE {})".format(_OLLAMA),
+        f"model_id IN (SELECT id FROM models WHERE {_OLLAMA})",
         "(SELECT name FROM models WHERE id = model_id)",
         ("model_id",),
     ),
@@ -72,14 +72,14 @@ RULES = (
     Rule(
         "backend_version_set",
         "models",
-        "coalesce(backend_version, '') <> '' AND NOT ({})".format(_OLLAMA),
+        f"coalesce(backend_version, '') <> '' AND NOT ({_OLLAMA})",
         "name || ' (' || coalesce(backend, '') || ' ' || backend_version || ')'",
         ("source", "backend", "backend_version"),
     ),
     Rule(
         "unknown_user_source",
         "users",
-        "source IS NULL OR source NOT IN {}".format(_KNOWN_USER_SOURCES),
+        f"source IS NULL OR source NOT IN {_KNOWN_USER_SOURCES}",
         "username",
         ("source",),
     ),
@@ -112,7 +112,7 @@ def status_is_required(release: str | None) -> bool:
 
 def declared_columns(connection: Any, table: str) -> dict[str, str]:
     """Column names and declared types of a table."""
-    return {row[1]: row[2].upper() for row in connection.execute('PRAGMA table_info("{}")'.format(table))}
+    return {row[1]: row[2].upper() for row in connection.execute(f'PRAGMA table_info("{table}")')}
 
 
 def finding(code: str, table: str, count: int, items: Iterable[Any]) -> dict[str, Any]:
@@ -122,12 +122,10 @@ def finding(code: str, table: str, count: int, items: Iterable[Any]) -> dict[str
 
 def matching_rows(connection: Any, rule: Rule) -> dict[str, Any]:
     """Count and names of the rows that a rule is about."""
-    count = connection.execute('SELECT count(*) FROM "{}" WHERE {}'.format(rule.table, rule.condition)).fetchone()[0]
+    count = connection.execute(f'SELECT count(*) FROM "{rule.table}" WHERE {rule.condition}').fetchone()[0]
     items = []
     if count:
-        query = 'SELECT DISTINCT {} FROM "{}" WHERE {} LIMIT {}'.format(
-            rule.item, rule.table, rule.condition, ITEM_LIMIT
-        )
+        query = f'SELECT DISTINCT {rule.item} FROM "{rule.table}" WHERE {rule.condition} LIMIT {ITEM_LIMIT}'
         items = [row[0] for row in connection.execute(query)]
     return finding(rule.code, rule.table, count, items)
 
@@ -156,7 +154,7 @@ def custom_distributed(connection: Any, columns: Mapping[str, Mapping[str, str]]
     if "distributed_servers" in columns.get("model_instances", {}) and "backend" in columns.get("models", {}):
         query = (
             "SELECT model_instances.name, distributed_servers FROM model_instances"
-            " JOIN models ON models.id = model_id WHERE coalesce(backend, '') NOT IN {}".format(_DISTRIBUTING_BACKENDS)
+            f" JOIN models ON models.id = model_id WHERE coalesce(backend, '') NOT IN {_DISTRIBUTING_BACKENDS}"
         )
         names = [row[0] for row in connection.execute(query) if spans_workers(row[1])]
     return finding("custom_distributed", "model_instances", len(names), names[:ITEM_LIMIT])
@@ -181,7 +179,7 @@ def orphans(violations: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
             "orphan_rows",
             table,
             sum(counts.values()),
-            ["{} without {}: {}".format(table, to, n) for to, n in sorted(counts.items())],
+            [f"{table} without {to}: {n}" for to, n in sorted(counts.items())],
         )
         for table, counts in sorted(per_table.items())
     ]
@@ -191,11 +189,11 @@ def unstorable_values(connection: Any, table: str, declared: Mapping[str, str]) 
     """Integers that do not fit PostgreSQL's INTEGER and texts with a NUL, counted per column in one scan."""
     numbers = [name for name, kind in declared.items() if kind == "INTEGER"]
     texts = [name for name, kind in declared.items() if is_text(kind)]
-    tests = ['"{}" NOT BETWEEN {} AND {}'.format(name, INT32_MIN, INT32_MAX) for name in numbers]
-    tests += ['instr("{}", char(0)) > 0'.format(name) for name in texts]
+    tests = [f'"{name}" NOT BETWEEN {INT32_MIN} AND {INT32_MAX}' for name in numbers]
+    tests += [f'instr("{name}", char(0)) > 0' for name in texts]
     if not tests:
         return []
-    query = 'SELECT {} FROM "{}"'.format(", ".join("coalesce(sum({}), 0)".format(test) for test in tests), table)
+    query = 'SELECT {} FROM "{}"'.format(", ".join(f"coalesce(sum({test}), 0)" for test in tests), table)
     counts = dict(zip(numbers + texts, connection.execute(query).fetchone()))
     return [column_finding("int32_overflow", table, numbers, counts), column_finding("nul_bytes", table, texts, counts)]
 
@@ -208,4 +206,4 @@ def is_text(kind: str) -> bool:
 def column_finding(code: str, table: str, columns: Iterable[str], counts: Mapping[str, int]) -> dict[str, Any]:
     """The finding that names the columns with bad values."""
     bad = {name: counts[name] for name in columns if counts[name]}
-    return finding(code, table, sum(bad.values()), ["{}.{}: {}".format(table, name, n) for name, n in bad.items()])
+    return finding(code, table, sum(bad.values()), [f"{table}.{name}: {n}" for name, n in bad.items()])

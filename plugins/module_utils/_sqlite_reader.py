@@ -79,7 +79,7 @@ def database(path: str, live: bool, scratch: str = SCRATCH) -> dict[str, Any]:
     except DatabaseError as error:
         evidence["error"] = str(error)
     except OSError as error:
-        evidence["error"] = "{} cannot be read: {}.".format(path, error.strerror or error)
+        evidence["error"] = f"{path} cannot be read: {error.strerror or error}."
     except Exception as error:
         if not is_sqlite_error(error):
             raise
@@ -90,12 +90,10 @@ def database(path: str, live: bool, scratch: str = SCRATCH) -> dict[str, Any]:
 def sqlite_problem(path: str, error: Exception) -> str:
     """Cause and way out of an error of SQLite."""
     if str(error) == "interrupted":
-        return "{} could not be read within the time that leaves the live server alone; stop the old server.".format(
-            path
-        )
+        return f"{path} could not be read within the time that leaves the live server alone; stop the old server."
     if "locked" in str(error):
-        return "{} stayed locked for {:g} s; try again when the old server is less busy.".format(path, BUSY_TIMEOUT)
-    return "{} cannot be read: {}; restore it from a backup, or repair it with the old release.".format(path, error)
+        return f"{path} stayed locked for {BUSY_TIMEOUT:g} s; try again when the old server is less busy."
+    return f"{path} cannot be read: {error}; restore it from a backup, or repair it with the old release."
 
 
 def is_sqlite_error(error: Exception) -> bool:
@@ -159,7 +157,7 @@ def is_wal(path: str) -> bool:
     if not header:
         return size_of(path + "-wal") > 0
     if not header.startswith(_HEADER):
-        raise DatabaseError("{} is not an SQLite database; restore it from a backup.".format(path))
+        raise DatabaseError(f"{path} is not an SQLite database; restore it from a backup.")
     return header[18] == 2 or header[19] == 2
 
 
@@ -187,7 +185,7 @@ def opened(path: str, live: bool, scratch: str = SCRATCH) -> Iterator[Any]:
 @contextlib.contextmanager
 def transaction(path: str, options: str, deadline: float) -> Iterator[Any]:
     """One read transaction on the file, given up after ``deadline`` seconds."""
-    uri = "file:{}?{}".format(quote(os.path.abspath(path)), options)
+    uri = f"file:{quote(os.path.abspath(path))}?{options}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
     try:
         connection.row_factory = sqlite3.Row
@@ -222,13 +220,13 @@ def private_copy(path: str, scratch: str) -> Iterator[str]:
 def require_room(scratch: str, needed: int, path: str) -> None:
     """Refuse a copy that would crowd the memory."""
     if not os.path.isdir(scratch):
-        raise DatabaseError("{} is stopped, and there is no {} to read a copy of it in.".format(path, scratch))
+        raise DatabaseError(f"{path} is stopped, and there is no {scratch} to read a copy of it in.")
     free = shutil.disk_usage(scratch).free
     available = min(free, available_memory())
     if needed > available * MEMORY_SHARE:
         raise DatabaseError(
-            "{} is stopped and must be read from a copy in memory: {} bytes, which is more than half of the {} free; "
-            "start the old server, then it is read in place.".format(path, needed, available)
+            f"{path} is stopped and must be read from a copy in memory: {needed} bytes, which is more than half of the {available} free; "
+            "start the old server, then it is read in place."
         )
 
 
@@ -281,7 +279,7 @@ def schema_head(connection: Any, tables: set[str]) -> str | None:
 
 def integrity(connection: Any, check: str) -> str:
     """``ok``, or what SQLite found, shortened."""
-    rows = [row[0] for row in connection.execute("PRAGMA {}(10)".format(check))]
+    rows = [row[0] for row in connection.execute(f"PRAGMA {check}(10)")]
     return "; ".join(rows)
 
 
@@ -292,7 +290,7 @@ def foreign_key_violations(connection: Any) -> list[tuple[str, str]]:
 
 def count(connection: Any, table: str) -> int:
     """Rows of a table."""
-    return int(connection.execute('SELECT count(*) FROM "{}"'.format(table)).fetchone()[0])
+    return int(connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0])
 
 
 def records(
@@ -301,4 +299,4 @@ def records(
     """The rows of a table in the form that both generations share."""
     if table not in tables:
         return []
-    return [convert(dict(row)) for row in connection.execute('SELECT * FROM "{}" ORDER BY id'.format(table))]
+    return [convert(dict(row)) for row in connection.execute(f'SELECT * FROM "{table}" ORDER BY id')]
