@@ -1,0 +1,70 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The known secrets of a fleet, and a search for them in everything that a run leaves behind (law 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab.fleet import Fleet, Reach
+
+SAMPLER = Path(__file__).with_name("argv_sampler.py")
+ON_HOST = "/run/argv_sampler.py"
+SAMPLES = "/run/argv_samples"
+
+# What this collection writes on a host outside the backups and the private environment.
+STATE = "/var/lib/fleetops-gpustack"
+
+
+def known(fleet: Fleet) -> dict[str, str]:
+    """Every secret that the fleet was filled with, by what it is."""
+    server = fleet.host("server")
+    found = {
+        "admin password": fleet.data["admin"]["password"],
+        "registration token": server.exec_root("cat", "/data/gpustack/token").strip(),
+        "session key": server.exec_root("cat", "/data/gpustack/jwt_secret_key").strip(),
+    }
+    for key in fleet.data["api_keys"]:
+        found[f"API key {key['name']}"] = key["value"]
+    for name, value in fleet.data["planted_secrets"].items():
+        found[name] = value
+    return found
+
+
+@contextmanager
+def sampled_arguments(fleet: Fleet) -> Iterator[dict[str, str]]:
+    """While the block runs, note the arguments of every process of every host that is not inside a legacy container."""
+    samples: dict[str, str] = {}
+    for name in fleet.hosts:
+        host = fleet.host(name)
+        host.run(f"sudo tee {ON_HOST} >/dev/null", stdin=SAMPLER.read_text())
+        host.exec_root("systemd-run", "--unit=argv-sampler", "--collect", "python3", ON_HOST, SAMPLES)
+    yield samples
+    for name in fleet.hosts:
+        host = fleet.host(name)
+        host.exec_root("systemctl", "stop", "argv-sampler")
+        samples[name] = host.exec_root("cat", SAMPLES)
+
+
+def assert_none_shown(fleet: Fleet, samples: dict[str, str]) -> None:
+    """No secret in output, journal, results, logs or arguments."""
+    secrets = known(fleet)
+    places = {f"output {path.name}": path.read_text() for path in sorted((fleet.folder / "output").iterdir())}
+    places.update({f"arguments on {name}": text for name, text in samples.items()})
+    for name in fleet.hosts:
+        places.update(_state_files(fleet.host(name), name))
+    report = fleet.folder / "report.json"
+    if report.exists():
+        places["report"] = report.read_text()
+    shown = [f"{what} in {place}" for place, text in places.items() for what, secret in secrets.items() if secret in text]
+    assert not shown
+    # The search is worth something only where there was something to search.
+    assert all("fleetops" in text or "AnsiballZ" in text or "docker" in text for text in samples.values())
+
+
+def _state_files(host: Reach, name: str) -> dict[str, str]:
+    listing = host.exec_root("sh", "-c", f"find {STATE} -path {STATE}/venv -prune -o -path {STATE}/wheels -prune -o -type f -print")
+    return {f"{path} on {name}": host.exec_root("cat", path) for path in listing.splitlines()}

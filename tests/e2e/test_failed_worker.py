@@ -1,0 +1,46 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Workers that fail: the canary takes the server back with it, a later one stays alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.e2e import outside, playbook
+from tests.lab.fleet import Fleet
+
+
+def failing(host: str) -> dict[str, Any]:
+    """Make the switch of one host fail at its readiness gate."""
+    value = "{{ {'FLEETOPS_GPUSTACK_FAULT': 'ready:before:raise'} if inventory_hostname == '%s' else {} }}" % host
+    return {"gpustack_module_environment": value}
+
+
+def test_a_failed_canary_takes_the_server_back(fleet: Fleet) -> None:
+    failed = playbook.run(fleet, "upgrade.yml", **failing("worker1"))
+    assert failed.code != 0
+    assert failed.said("It was the canary")
+    outside.assert_legacy_serves(fleet)
+    for name in ("worker1", "worker2"):
+        assert outside.image_of(fleet.host(name)).endswith("v0.7.1")
+        assert outside.is_running(fleet.host(name))
+
+
+def test_a_later_worker_fails_alone_and_stays_stopped(fleet: Fleet) -> None:
+    failed = playbook.run(fleet, "upgrade.yml", **failing("worker2"))
+    assert failed.code != 0
+    assert failed.recap("failed") == {"server": 0, "worker1": 0, "worker2": 1}
+    assert outside.image_of(fleet.host("server")).endswith("v2.2.3")
+    assert outside.image_of(fleet.host("worker1")).endswith("v2.2.3")
+    assert outside.image_of(fleet.host("worker2")).endswith("v0.7.1")
+    assert not outside.is_running(fleet.host("worker2"))
+
+
+def test_the_same_command_brings_it_along(fleet: Fleet) -> None:
+    done = playbook.run(fleet, "upgrade.yml")
+    assert done.code == 0, done.output[-4000:]
+    outside.assert_upgraded(fleet, "2.2.3")
+    again = playbook.run(fleet, "upgrade.yml")
+    assert again.code == 0
+    assert set(again.recap("changed").values()) == {0}
