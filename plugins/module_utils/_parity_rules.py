@@ -162,7 +162,9 @@ _BASE = (
         volatile=("updated_at",),
         added=(
             AddedRows("account of the cluster or of a worker", "username", prefixes=("system/",)),
-            AddedRows("made by the new server because the administrator had another name", "username", values=("admin",)),
+            AddedRows(
+                "made by the new server because the administrator had another name", "username", values=("admin",)
+            ),
         ),
     ),
     TableRule(
@@ -235,9 +237,8 @@ _CHANGES: tuple[tuple[str, Mapping[str, Mapping[str, Any]]], ...] = (
                 "gone": ("hashed_password", "require_password_change"),
                 "added": (
                     AddedRows("the built-in organization", "name", values=("default",)),
-                    AddedRows("built-in group, or account of the cluster or of a worker", "name", prefixes=("system/",)),
                     AddedRows(
-                        "made by the new server because the administrator had another name", "name", values=("admin",)
+                        "built-in group, or account of the cluster or of a worker", "name", prefixes=("system/",)
                     ),
                 ),
             },

@@ -181,9 +181,7 @@ def record_of(data_dir: str, name: str) -> FileRecord:
         return FileRecord(name, absent=True)
     if not stat.S_ISREG(facts.st_mode):
         raise SnapshotError("{0} is not a regular file; put the file itself there.".format(path))
-    return FileRecord(
-        name, False, facts.st_size, hash_file(path), octal(facts.st_mode), facts.st_uid, facts.st_gid
-    )
+    return FileRecord(name, False, facts.st_size, hash_file(path), octal(facts.st_mode), facts.st_uid, facts.st_gid)
 
 
 def hash_file(path: str) -> str:
@@ -491,7 +489,11 @@ def _differences(was: FileRecord, now: FileRecord) -> list[Difference]:
 
 
 def restore_files(
-    backup_dir: str, data_dir: str, manifest: dict[str, Any], which: Iterable[str] | None = None, aside: str | None = None
+    backup_dir: str,
+    data_dir: str,
+    manifest: dict[str, Any],
+    which: Iterable[str] | None = None,
+    aside: str | None = None,
 ) -> list[str]:
     """Put legacy files back where they differ, with bytes, mode and owner; returns the names that were put back.
 
