@@ -114,7 +114,7 @@ def build(
     _set_plain(spec, legacy, settings, leftovers)
     _set_mounts(spec, legacy, release, role, flags, settings, leftovers)
     _set_flags(spec, legacy, release, role, flags, leftovers)
-    _set_environment(spec, translated.environment, legacy, release, role, flags, settings, leftovers)
+    _set_environment(spec, translated.environment, release, role, flags, settings, leftovers)
     _set_labels(spec, legacy, image_config, release, settings)
     leftovers += _not_carried(legacy)
     problems = translated.problems + _port_conflicts(spec, release, role)
@@ -194,7 +194,8 @@ def with_restart_policy(spec: Mapping[str, Any], name: str, maximum: int = 0) ->
 def create_body(spec: Mapping[str, Any]) -> Dict[str, Any]:
     """The body of the engine's "create a container" call; the name goes beside it."""
     host: Dict[str, Any] = {
-        "Mounts": [_api_mount(mount) for mount in spec["mounts"]],
+        "Mounts": [_api_mount(mount) for mount in spec["mounts"] if not mount["selinux"]],
+        "Binds": [_api_bind(mount) for mount in spec["mounts"] if mount["selinux"]],
         "NetworkMode": spec["network_mode"],
         "PortBindings": _port_bindings(spec["ports"]),
         "RestartPolicy": spec["restart_policy"],
@@ -298,7 +299,6 @@ def _own_environment(inspect: Mapping[str, Any], image_config: Mapping[str, Any]
 def _set_environment(
     spec: Dict[str, Any],
     translated: Mapping[str, str],
-    legacy: Mapping[str, Any],
     release: _releases.Release,
     role: str,
     flags: Mapping[str, Any],
@@ -315,7 +315,7 @@ def _set_environment(
         else:
             environment[name] = value
     environment.update(flags.get("environment") or {})
-    environment.update(_device_selection(translated, legacy, flags, settings, leftovers))
+    environment.update(_chosen_devices(flags, settings))
     if release.mirrors_own_container(role):
         environment[_releases.MIRRORED_NAME_VARIABLE] = spec["name"]
     environment.update(settings.get("rollout_env") or {})
@@ -329,27 +329,12 @@ def _data_dir(spec: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     return str(_options.values_of(spec["command"], environment).get("data_dir") or _releases.IMAGE_DATA_DIR)
 
 
-def _device_selection(
-    translated: Mapping[str, str],
-    legacy: Mapping[str, Any],
-    flags: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    leftovers: List[Dict[str, Any]],
-) -> Dict[str, str]:
-    """Which devices the container is to see: the operator's choice, else the legacy container's, else the vendor file's."""
-    variable = flags.get("devices_variable")
-    if not variable:
+def _chosen_devices(flags: Mapping[str, Any], settings: Mapping[str, Any]) -> Dict[str, str]:
+    """The operator's own choice of devices; the legacy container's is in the flags already (`_vendors.judge`)."""
+    variable, chosen = flags.get("devices_variable"), settings.get("gpu_devices")
+    if not variable or chosen in (None, "", [], "all"):
         return {}
-    chosen = settings.get("gpu_devices")
-    if chosen:
-        return {variable: ",".join(str(device) for device in chosen) if isinstance(chosen, (list, tuple)) else str(chosen)}
-    requested = [device for request in _host(legacy).get("DeviceRequests") or [] for device in request.get("DeviceIDs") or []]
-    selected = ",".join(requested) or translated.get(variable)
-    if not selected or selected == "all":
-        return {}
-    reason = "%s=%s; a privileged container sees the other devices nevertheless" % (variable, selected)
-    leftovers.append(_leftover("device selection", selected, "kept", reason))
-    return {variable: selected}
+    return {variable: ",".join(str(device) for device in chosen) if isinstance(chosen, (list, tuple)) else str(chosen)}
 
 
 # --- labels ------------------------------------------------------------------------------------------------------------
@@ -564,6 +549,12 @@ def _api_mount(mount: Mapping[str, Any]) -> Dict[str, Any]:
     if mount["type"] == "bind":
         body["BindOptions"] = {"Propagation": mount["propagation"] or "rprivate"}
     return body
+
+
+def _api_bind(mount: Mapping[str, Any]) -> str:
+    """The older form, which alone can have the engine relabel a directory for SELinux."""
+    options = ["ro" if mount["read_only"] else "rw", mount["selinux"], mount["propagation"]]
+    return "%s:%s:%s" % (mount["source"], mount["target"], ",".join(option for option in options if option))
 
 
 # --- vendor's flags ----------------------------------------------------------------------------------------------------
