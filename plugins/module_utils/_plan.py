@@ -37,12 +37,14 @@ def make_plan(evidence: Mapping[str, Dict[str, Any]], settings: Settings) -> Dic
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
     known = _known_workers(views)
     verdicts = {view.name: _verdict(view) for view in views}
-    leftovers = {view.name: _leftovers(view) for view in views}
+    translations = {view.name: _translation(view) for view in views}
+    leftovers = {name: [dict(each) for each in translation.leftovers] for name, translation in translations.items()}
 
     problems.extend(_plan_fleet.refusals(views, settings))
     for view in views:
         problems.extend(_plan_host.problems(view))
         problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
+        problems.extend(view.problem(each["code"], each["cause"], each["way_out"]) for each in translations[view.name].problems)
     losses = [loss for view in views for loss in _losses(view, leftovers[view.name])]
     problems.extend(_unaccepted(losses))
 
@@ -62,7 +64,7 @@ def make_plan(evidence: Mapping[str, Dict[str, Any]], settings: Settings) -> Dic
 
 def _find_release(settings: Settings) -> Tuple[Optional[_releases.Release], List[Problem]]:
     try:
-        return _releases.find(settings.release), []
+        return _releases.find(settings.release, settings.allow_unproven), []
     except _releases.UnknownRelease as error:
         way_out = "set gpustack_version to one of them"
         return None, [Problem(_plan_fleet.FLEET, "unknown_release", str(error), way_out)]
@@ -114,17 +116,16 @@ def _verdict(view: HostView) -> _vendors.Verdict:
         engine=view.node["engine"],
         vendors=view.settings.vendors,
         choice=view.settings.choice(view.name, "gpu_vendor", "auto"),
-        release=view.release.version,
+        release=view.release,
     )
 
 
-def _leftovers(view: HostView) -> List[Dict[str, Any]]:
-    """What of the legacy arguments and environment does not go over as it was."""
+def _translation(view: HostView) -> _options.Translation:
+    """What of the legacy arguments and environment does not go over as it was, or cannot go over at all."""
     installation = view.installation
     if not view.will_switch or installation is None or view.release is None or installation["options_problem"]:
-        return []
-    translation = _options.translate(installation["args"], installation["environment"], view.release.version, installation["role"])
-    return [dict(each) for each in translation.leftovers]
+        return _options.Translation()
+    return _options.translate(installation["args"], installation["environment"], view.release, installation["role"])
 
 
 def _losses(view: HostView, leftovers: Sequence[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:

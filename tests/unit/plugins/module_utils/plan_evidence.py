@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Dict
 
+import yaml
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
 
 GIB = 1024**3
 IMAGE = "gpustack/gpustack:v2.2.3"
 
-# The two vendors that the collection ships, reduced to what a plan needs.
-VENDORS: Dict[str, Any] = {}
+# The vendors that the collection ships.
+VENDOR_FILES = Path(__file__).parents[4] / "roles/gpu_runtime/vars/vendors"
+VENDORS: Dict[str, Any] = {
+    name: data for path in VENDOR_FILES.glob("*.yml") for name, data in yaml.safe_load(path.read_text()).items()
+}
 
 
 def filesystem(mount_point: str = "/", free: int = 500 * GIB) -> Dict[str, Any]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-import plan_evidence
 import pytest
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan import make_plan
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import plan_evidence
 
 Fleet = Dict[str, Dict[str, Any]]
 
