@@ -150,14 +150,21 @@ def _sqlite_columns(source: Any, table: str) -> list[str]:
     return [row[1] for row in source.execute('PRAGMA table_info("{0}")'.format(table))]
 
 
-def _target_columns(connection: Any, table: str) -> dict[str, int]:
-    """Columns of a PostgreSQL table with the numbers of their types."""
+class ColumnType(NamedTuple):
+    """The type of a PostgreSQL column."""
+
+    number: int
+    enumeration: bool
+
+
+def _target_columns(connection: Any, table: str) -> dict[str, ColumnType]:
+    """Columns of a PostgreSQL table; empty when there is no such table."""
     rows = connection.execute(
-        "SELECT a.attname, a.atttypid FROM pg_attribute a WHERE a.attrelid = to_regclass(%s) "
-        "AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+        "SELECT a.attname, t.oid::int8, t.typtype = 'e' FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+        "WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         ('public."{0}"'.format(table),),
     )
-    return {name: int(number) for name, number in rows}
+    return {name: ColumnType(number, enumeration) for name, number, enumeration in rows}
 
 
 # One table
@@ -224,11 +231,10 @@ class _TableComparison:
 
     def _merge(self) -> None:
         columns = self._columns()
-        compare_rows = self._comparer(columns)
+        compare_rows = self._column_comparer(columns)
         width = len(self.rule.key)
-        with contextlib.ExitStack() as stack:
-            old_rows = self._old_rows(columns)
-            new_rows = stack.enter_context(self._new_rows(columns))
+        with self._new_cursor(columns) as new_cursor:
+            old_rows, new_rows = self._beyond_equal_batches(columns, self._old_cursor(columns), new_cursor)
             old, new = next(old_rows, None), next(new_rows, None)
             while old is not None or new is not None:
                 if old is not None and (new is None or old[:width] < new[:width]):
@@ -240,6 +246,28 @@ class _TableComparison:
                 else:
                     self._both(old, new, compare_rows, width)
                     old, new = next(old_rows, None), next(new_rows, None)
+
+    def _beyond_equal_batches(
+        self, columns: list[Column], old_cursor: Any, new_cursor: Any
+    ) -> tuple[Iterator[Any], Iterator[Any]]:
+        """The rows from the first batch on that is not equal as a whole.
+
+        A table of numbers, which is what the large ones are, needs no conversion; equal batches are then counted
+        without a look at single rows.
+        """
+        old_batch, new_batch = old_cursor.fetchmany(_BATCH), new_cursor.fetchmany(_BATCH)
+        if self._is_plain(columns):
+            while old_batch and old_batch == new_batch:
+                self.before += len(old_batch)
+                self.after += len(old_batch)
+                self.identical += len(old_batch)
+                old_batch, new_batch = old_cursor.fetchmany(_BATCH), new_cursor.fetchmany(_BATCH)
+        return _rows_from(old_batch, old_cursor), _rows_from(new_batch, new_cursor)
+
+    def _is_plain(self, columns: list[Column]) -> bool:
+        """Whether equal rows are equal tuples."""
+        judged = any(column.convert or column.derive or column.kind != "equal" for column in columns)
+        return not judged and not self.rule.dropped and not self._support_columns(columns)
 
     def _only_old(self, old: Any, width: int) -> None:
         self.before += 1
@@ -271,9 +299,10 @@ class _TableComparison:
             self.transformed += 1
 
     def _drop_reason(self, old: Any) -> str | None:
-        """Why the release deletes this row: the last value of a row is the number of the condition that it meets."""
-        number = old[-1]
-        return None if number < 0 else self.rule.dropped[number].reason
+        """Why the release deletes this row: the last value of the row is the number of the condition that it meets."""
+        if not self.rule.dropped or old[-1] is None:
+            return None
+        return self.rule.dropped[old[-1]].reason
 
     # Columns
 
@@ -289,7 +318,7 @@ class _TableComparison:
             if target not in self.target_columns:
                 self._differ((), target, "column is missing")
                 continue
-            convert = _CONVERTERS.get(self.target_columns[target])
+            convert = _CONVERTERS.get(self.target_columns[target].number)
             columns.append(Column(name, target, convert, rule.derived.get(name), self._kind(name)))
         return columns
 
@@ -319,38 +348,30 @@ class _TableComparison:
 
     # Rows
 
-    def _old_rows(self, columns: list[Column]) -> Iterator[Any]:
-        cases = " ".join("WHEN {0} THEN {1}".format(d.condition, n) for n, d in enumerate(self.rule.dropped))
-        verdict = "CASE {0} ELSE -1 END".format(cases) if cases else "-1"
-        query = 'SELECT {0}, {1} FROM "{2}" WHERE {3} ORDER BY {4}'.format(
-            _quoted(self._old_names(columns)), verdict, self.rule.table, self.rule.where or "1", _quoted(self.rule.key)
+    def _old_cursor(self, columns: list[Column]) -> Any:
+        wanted = _quoted(self._old_names(columns))
+        if self.rule.dropped:
+            cases = " ".join("WHEN {0} THEN {1}".format(d.condition, n) for n, d in enumerate(self.rule.dropped))
+            wanted += ", CASE {0} END".format(cases)
+        query = 'SELECT {0} FROM "{1}" WHERE {2} ORDER BY {3}'.format(
+            wanted, self.rule.table, self.rule.where or "1", _quoted(self.rule.key)
         )
-        return iter(self.source.execute(query))
+        return self.source.execute(query)
 
     @contextlib.contextmanager
-    def _new_rows(self, columns: list[Column]) -> Iterator[Any]:
+    def _new_cursor(self, columns: list[Column]) -> Iterator[Any]:
+        """A cursor on the server's side. In binary form numbers cost a third; an enumeration has to be asked for as text."""
         keys = [self.rule.target_column(name) for name in self.rule.key]
-        query = 'SELECT {0} FROM "{1}" ORDER BY {2}'.format(
-            _quoted(self._new_names(columns)), self.rule.target, _quoted(keys)
+        wanted = ", ".join(
+            '"{0}"::text'.format(name) if self.target_columns[name].enumeration else '"{0}"'.format(name)
+            for name in self._new_names(columns)
         )
-        with self.connection.cursor(name="fleetops_gpustack_parity") as cursor:
-            cursor.itersize = _BATCH
+        query = 'SELECT {0} FROM "{1}" ORDER BY {2}'.format(wanted, self.rule.target, _quoted(keys))
+        with self.connection.cursor(name="fleetops_gpustack_parity", binary=True) as cursor:
             cursor.execute(query)
-            yield iter(cursor)
+            yield cursor
 
     # Values
-
-    def _comparer(self, columns: list[Column]) -> Callable[[Any, Any], bool | None]:
-        """How two rows of one key are compared: True identical, False transformed as expected, None different."""
-        end = len(self.rule.key) + len(columns)
-        compare_columns = self._column_comparer(columns)
-        if any(column.convert or column.derive or column.kind != "equal" for column in columns):
-            return compare_columns
-
-        def compare_plain(old: Any, new: Any) -> bool | None:
-            return True if old[:end] == new[:end] else compare_columns(old, new)
-
-        return compare_plain
 
     def _column_comparer(self, columns: list[Column]) -> Callable[[Any, Any], bool | None]:
         width = len(self.rule.key)
@@ -383,6 +404,13 @@ class _TableComparison:
         if column.kind == "reported":
             return _timestamp(old_row[self.rule.witness]) != new_row[self.rule.witness]
         return False
+
+
+def _rows_from(batch: list[Any], cursor: Any) -> Iterator[Any]:
+    """The rows of a batch and of all that follow."""
+    while batch:
+        yield from batch
+        batch = cursor.fetchmany(_BATCH)
 
 
 def _quoted(names: Any) -> str:
