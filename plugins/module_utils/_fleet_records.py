@@ -133,11 +133,11 @@ def vendor(name: str | None, device_type: str | None) -> str:
 
 
 def compare_gpus(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Comparison:
-    """The same GPUs? Vendor, count and index must be equal; name and memory are read by other tools in v2 and only warn."""
+    """The same GPUs? Vendor, count and index must be equal; v2 reads name and memory by other means, so they only warn."""
     was, now = _by_vendor_and_index(before), _by_vendor_and_index(after)
     problems = _count_problems(before, after)
-    problems += ["GPU {0} ({1}) is gone".format(index, maker) for maker, index in _missing(was, now)]
-    problems += ["GPU {0} ({1}) is new".format(index, maker) for maker, index in _missing(now, was)]
+    problems += [f"GPU {index} ({maker}) is gone" for maker, index in _missing(was, now)]
+    problems += [f"GPU {index} ({maker}) is new" for maker, index in _missing(now, was)]
     warnings = []
     for key in sorted(set(was) & set(now), key=str):
         warnings += _gpu_differences(was[key], now[key])
@@ -147,12 +147,12 @@ def compare_gpus(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[st
 def compare_identity(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     """The same worker? Id, name and uuid must be equal; a release before 0.7 knew no uuid."""
     problems = [
-        "{0} was {1}, is {2}".format(key, before[key], after[key])
+        f"{key} was {before[key]}, is {after[key]}"
         for key in ("id", "name", "uuid")
         if before.get(key) not in (None, "") and before[key] != after[key]
     ]
     warnings = [
-        "{0} was {1}, is {2}".format(key, before[key], after[key])
+        f"{key} was {before[key]}, is {after[key]}"
         for key in ("ip", "port")
         if before.get(key) not in (None, "") and before[key] != after[key]
     ]
@@ -175,7 +175,7 @@ def epoch(value: Any) -> float | None:
 def _count_problems(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
     was, now = _counts(before), _counts(after)
     return [
-        "{0} {1} GPUs before, {2} after".format(was.get(maker, 0), maker, now.get(maker, 0))
+        f"{was.get(maker, 0)} {maker} GPUs before, {now.get(maker, 0)} after"
         for maker in sorted(set(was) | set(now))
         if was.get(maker, 0) != now.get(maker, 0)
     ]
@@ -198,7 +198,7 @@ def _missing(these: Mapping[Any, Any], those: Mapping[Any, Any]) -> list[Any]:
 
 def _gpu_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [
-        "GPU {0} ({1}): {2} was {3}, is {4}".format(before["index"], before["vendor"], key, before[key], after[key])
+        "GPU {} ({}): {} was {}, is {}".format(before["index"], before["vendor"], key, before[key], after[key])
         for key in ("name", "memory")
         if before.get(key) != after.get(key)
     ]

@@ -64,9 +64,8 @@ def compare(sqlite_path: str, connection: Any, release: str) -> dict[str, Any]:
         connection.rollback()
     except _postgres.driver().Error as error:
         raise ParityError(
-            "PostgreSQL stopped answering the comparison: {0}; check that the v2 server runs, then try again.".format(
-                _postgres.explain(error)
-            )
+            "PostgreSQL stopped answering the comparison: "
+            f"{_postgres.explain(error)}; check that the v2 server runs, then try again."
         ) from None
     equal = heads["equal"] and all(table["equal"] for table in tables) and all(item["equal"] for item in sequences)
     return {
@@ -86,7 +85,7 @@ def problems(report: dict[str, Any]) -> list[str]:
     heads = report["schema_head"]
     if not heads["equal"]:
         lines.append(
-            "schema head is {0}, release {1} has {2}".format(heads["found"], report["release"], heads["expected"])
+            "schema head is {}, release {} has {}".format(heads["found"], report["release"], heads["expected"])
         )
     for table in report["tables"]:
         if not table["equal"]:
@@ -94,7 +93,7 @@ def problems(report: dict[str, Any]) -> list[str]:
     for item in report["sequences"]:
         if not item["equal"]:
             lines.append(
-                "{0}: sequence {1} is at {2}, below the highest {3} {4}".format(
+                "{}: sequence {} is at {}, below the highest {} {}".format(
                     item["table"], item["sequence"], item["last_value"], item["column"], item["highest"]
                 )
             )
@@ -104,13 +103,12 @@ def problems(report: dict[str, Any]) -> list[str]:
 def _table_problem(table: dict[str, Any]) -> str:
     named = "; ".join(_difference_text(difference) for difference in table["differences"][:3])
     more = table["difference_count"] - min(3, len(table["differences"]))
-    return "{0}: {1} differences ({2}{3})".format(
-        table["target"], table["difference_count"], named, "; and {0} more".format(more) if more else ""
-    )
+    rest = f"; and {more} more" if more else ""
+    return "{}: {} differences ({}{})".format(table["target"], table["difference_count"], named, rest)
 
 
 def _difference_text(difference: dict[str, Any]) -> str:
-    where = " ".join("{0}={1}".format(name, value) for name, value in difference["key"].items())
+    where = " ".join(f"{name}={value}" for name, value in difference["key"].items())
     parts = [where, difference["column"], difference["problem"]]
     return " ".join(part for part in parts if part)
 
@@ -126,28 +124,24 @@ def _opened(path: str) -> Iterator[Any]:
     for suffix in ("-wal", "-journal"):
         if os.path.exists(path + suffix) and os.stat(path + suffix).st_size:
             raise ParityError(
-                "{0} still has {1}: it is no recovered copy. Name recovered/database.db of a backup.".format(
-                    path, suffix
-                )
+                f"{path} still has {suffix}: it is no recovered copy. Name recovered/database.db of a backup."
             )
     connection = None
     try:
-        uri = "file:{0}?mode=ro".format(quote(os.path.abspath(path)))
+        uri = f"file:{quote(os.path.abspath(path))}?mode=ro"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         connection.execute("BEGIN")
         yield connection
     except sqlite3.Error as error:
-        raise ParityError(
-            "{0} cannot be read: {1}; name recovered/database.db of a backup.".format(path, error)
-        ) from error
+        raise ParityError(f"{path} cannot be read: {error}; name recovered/database.db of a backup.") from error
     finally:
         if connection is not None:
             connection.close()
 
 
 def _sqlite_columns(source: Any, table: str) -> list[str]:
-    return [row[1] for row in source.execute('PRAGMA table_info("{0}")'.format(table))]
+    return [row[1] for row in source.execute(f'PRAGMA table_info("{table}")')]
 
 
 class ColumnType(NamedTuple):
@@ -162,7 +156,7 @@ def _target_columns(connection: Any, table: str) -> dict[str, ColumnType]:
     rows = connection.execute(
         "SELECT a.attname, t.oid::int8, t.typtype = 'e' FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
         "WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-        ('public."{0}"'.format(table),),
+        (f'public."{table}"',),
     )
     return {name: ColumnType(number, enumeration) for name, number, enumeration in rows}
 
@@ -222,11 +216,11 @@ class _TableComparison:
             number = self._sqlite_count(dropped.condition)
             if number:
                 self.dropped[dropped.reason] = number
-        query = 'SELECT count(*) FROM "{0}"'.format(self.rule.target)
+        query = f'SELECT count(*) FROM "{self.rule.target}"'
         self.after = self.connection.execute(query).fetchone()[0]
 
     def _sqlite_count(self, condition: str) -> int:
-        query = 'SELECT count(*) FROM "{0}" WHERE {1}'.format(self.rule.table, condition)
+        query = f'SELECT count(*) FROM "{self.rule.table}" WHERE {condition}'
         return int(self.source.execute(query).fetchone()[0])
 
     def _merge(self) -> None:
@@ -351,22 +345,22 @@ class _TableComparison:
     def _old_cursor(self, columns: list[Column]) -> Any:
         wanted = _quoted(self._old_names(columns))
         if self.rule.dropped:
-            cases = " ".join("WHEN {0} THEN {1}".format(d.condition, n) for n, d in enumerate(self.rule.dropped))
-            wanted += ", CASE {0} END".format(cases)
-        query = 'SELECT {0} FROM "{1}" WHERE {2} ORDER BY {3}'.format(
+            cases = " ".join(f"WHEN {d.condition} THEN {n}" for n, d in enumerate(self.rule.dropped))
+            wanted += f", CASE {cases} END"
+        query = 'SELECT {} FROM "{}" WHERE {} ORDER BY {}'.format(
             wanted, self.rule.table, self.rule.where or "1", _quoted(self.rule.key)
         )
         return self.source.execute(query)
 
     @contextlib.contextmanager
     def _new_cursor(self, columns: list[Column]) -> Iterator[Any]:
-        """A cursor on the server's side. In binary form numbers cost a third; an enumeration has to be asked for as text."""
+        """A cursor on the server's side; numbers in binary form cost a third, an enumeration must be asked for as text."""
         keys = [self.rule.target_column(name) for name in self.rule.key]
         wanted = ", ".join(
-            '"{0}"::text'.format(name) if self.target_columns[name].enumeration else '"{0}"'.format(name)
+            f'"{name}"::text' if self.target_columns[name].enumeration else f'"{name}"'
             for name in self._new_names(columns)
         )
-        query = 'SELECT {0} FROM "{1}" ORDER BY {2}'.format(wanted, self.rule.target, _quoted(keys))
+        query = f'SELECT {wanted} FROM "{self.rule.target}" ORDER BY {_quoted(keys)}'
         with self.connection.cursor(name="fleetops_gpustack_parity", binary=True) as cursor:
             cursor.execute(query)
             yield cursor
@@ -414,7 +408,7 @@ def _rows_from(batch: list[Any], cursor: Any) -> Iterator[Any]:
 
 
 def _quoted(names: Any) -> str:
-    return ", ".join('"{0}"'.format(name) for name in names)
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _day_of(path: str) -> datetime.date:
@@ -476,11 +470,9 @@ def _sequences(connection: Any, tables: list[dict[str, Any]]) -> list[dict[str, 
     for target in dict.fromkeys(table["target"] for table in tables):
         if "id" not in _target_columns(connection, target):
             continue
-        name = connection.execute(
-            "SELECT pg_get_serial_sequence(%s, 'id')", ('public."{0}"'.format(target),)
-        ).fetchone()[0]
-        highest = connection.execute('SELECT max(id) FROM "{0}"'.format(target)).fetchone()[0]
-        last = connection.execute("SELECT CASE WHEN is_called THEN last_value END FROM {0}".format(name)).fetchone()[0]
+        name = connection.execute("SELECT pg_get_serial_sequence(%s, 'id')", (f'public."{target}"',)).fetchone()[0]
+        highest = connection.execute(f'SELECT max(id) FROM "{target}"').fetchone()[0]
+        last = connection.execute(f"SELECT CASE WHEN is_called THEN last_value END FROM {name}").fetchone()[0]
         found.append(
             {
                 "table": target,
@@ -502,4 +494,4 @@ def _instance_warnings(source: Any, tables: list[dict[str, Any]]) -> list[str]:
     before = sum(table["before"] for table in instances) - rule_dropped
     if after >= before:
         return []
-    return ["{0} model instances, {1} before: the server has not made all of them again yet".format(after, before)]
+    return [f"{after} model instances, {before} before: the server has not made all of them again yet"]

@@ -128,10 +128,10 @@ def display_name(row: Row) -> Any:
 _OLLAMA = "source = 'OLLAMA_LIBRARY'"
 _OLLAMA_ROWS = DroppedRows(_OLLAMA, "source is the Ollama library, which v2 no longer has")
 _OLLAMA_USAGE = DroppedRows(
-    "model_id IN (SELECT id FROM models WHERE {0})".format(_OLLAMA), "its model came from the Ollama library"
+    f"model_id IN (SELECT id FROM models WHERE {_OLLAMA})", "its model came from the Ollama library"
 )
 _OLLAMA_LINK = DroppedRows(
-    "model_instance_id IN (SELECT id FROM model_instances WHERE {0})".format(_OLLAMA),
+    f"model_instance_id IN (SELECT id FROM model_instances WHERE {_OLLAMA})",
     "its model came from the Ollama library",
 )
 _OLD_MODEL_COLUMNS = (

@@ -23,8 +23,9 @@ LOCK_MILLISECONDS = 10000
 
 _OPTIONS = (
     "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read "
-    "-c timezone=UTC -c datestyle=ISO -c statement_timeout={0} -c lock_timeout={1}"
-).format(STATEMENT_MILLISECONDS, LOCK_MILLISECONDS)
+    f"-c timezone=UTC -c datestyle=ISO "
+    f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout={LOCK_MILLISECONDS}"
+)
 
 
 class PostgresError(Exception):
@@ -37,13 +38,13 @@ def driver() -> Any:
         import psycopg
     except ImportError as error:
         raise PostgresError(
-            "psycopg cannot be imported ({0}); prepare the host first (fleetops.gpustack.node with state=prepared), "
-            "or install {1} for this Python.".format(error, _libraries.PSYCOPG.specifier)
+            f"psycopg cannot be imported ({error}); prepare the host first "
+            f"(fleetops.gpustack.node with state=prepared), or install {_libraries.PSYCOPG.specifier} for this Python."
         ) from None
     if not _libraries.PSYCOPG.accepts(psycopg.__version__):
         raise PostgresError(
-            "psycopg {0} is too old; prepare the host first (fleetops.gpustack.node with state=prepared), "
-            "or install {1} for this Python.".format(psycopg.__version__, _libraries.PSYCOPG.specifier)
+            f"psycopg {psycopg.__version__} is too old; prepare the host first "
+            f"(fleetops.gpustack.node with state=prepared), or install {_libraries.PSYCOPG.specifier} for this Python."
         )
     return psycopg
 
@@ -71,8 +72,8 @@ def connect(data_dir: str, host: str = "127.0.0.1", port: int = PORT) -> Any:
         )
     except psycopg.Error as error:
         raise PostgresError(
-            "PostgreSQL at {0}:{1} does not let {2} into database {3}: {4}; check that the v2 server runs and that this "
-            "is its address.".format(host, port, USER, DATABASE, explain(error, password))
+            f"PostgreSQL at {host}:{port} does not let {USER} into database {DATABASE}: {explain(error, password)}; "
+            "check that the v2 server runs and that this is its address."
         ) from None
 
 
@@ -91,4 +92,4 @@ def _password(data_dir: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise PostgresError("{0} cannot be read: {1}; run as root.".format(path, error.strerror or error)) from error
+        raise PostgresError(f"{path} cannot be read: {error.strerror or error}; run as root.") from error

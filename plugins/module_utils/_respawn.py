@@ -10,17 +10,18 @@ import os
 from typing import Iterable
 
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
+
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _libraries
 
 _REQUIREMENTS = {requirement.module: requirement for requirement in _libraries.required(server=True)}
 
 
-class MissingLibrary(Exception):
+class MissingLibraryError(Exception):
     """No Python on this host has the library; the message says what to do."""
 
 
 def ensure(module_names: Iterable[str], state_dir: str) -> None:
-    """Return when all libraries import here in an accepted version; else start the module anew under the private environment.
+    """Return when all libraries import here in an accepted version; else start the module anew in the private environment.
 
     The module's process ends in the second case. Call it before anything was done.
     """
@@ -30,11 +31,10 @@ def ensure(module_names: Iterable[str], state_dir: str) -> None:
     interpreter = _libraries.environment_python(state_dir)
     if has_respawned() or not os.path.exists(interpreter):
         wanted = ", ".join(_REQUIREMENTS[name].specifier for name in lacking)
-        raise MissingLibrary(
-            "This module needs {0}, which neither the target's Python nor {1} has. Prepare the host first "
-            "(fleetops.gpustack.node with state=prepared builds that environment), or install the library.".format(
-                wanted, _libraries.environment_path(state_dir)
-            )
+        raise MissingLibraryError(
+            f"This module needs {wanted}, which neither the target's Python nor "
+            f"{_libraries.environment_path(state_dir)} has. Prepare the host first (fleetops.gpustack.node with "
+            "state=prepared builds that environment), or install the library."
         )
     respawn_module(interpreter)
 

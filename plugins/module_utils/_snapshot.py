@@ -7,7 +7,8 @@ The original database is never opened by SQLite while its server is stopped: a r
 and delete the WAL when it closes, and ``immutable`` would not see it. Files are copied byte for byte and hashed; a copy
 of the copy is opened, recovered, checked and counted. Only a live database is read by SQLite, through its backup API.
 
-Layout of a backup directory: ``data/`` (the copies), ``recovered/database.db`` (the one that was opened), ``manifest.json`` (last).
+A backup directory holds ``data/`` (the copies), ``recovered/database.db`` (the one that was opened) and, written last,
+``manifest.json``.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class RecoveredFacts(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A legacy file that is no longer what the manifest says; ``what`` is one of content, mode, owner, absent, present."""
+    """A legacy file that is no longer what the manifest says: in content, mode or owner, or it is absent or present."""
 
     name: str
     what: str
@@ -99,19 +100,17 @@ def require_private(path: str) -> None:
     """Refuse a directory that somebody else could have laid out, or could write into."""
     facts = os.lstat(path)
     if stat.S_ISLNK(facts.st_mode):
-        raise SnapshotError("{0} is a symbolic link; name the directory itself, or remove the link.".format(path))
+        raise SnapshotError(f"{path} is a symbolic link; name the directory itself, or remove the link.")
     if not stat.S_ISDIR(facts.st_mode):
-        raise SnapshotError("{0} is not a directory; remove it, or choose another backup directory.".format(path))
+        raise SnapshotError(f"{path} is not a directory; remove it, or choose another backup directory.")
     if facts.st_uid != os.geteuid():
         raise SnapshotError(
-            "{0} belongs to uid {1}, not to the user that writes the backup (uid {2}); choose another backup directory, "
-            "or chown it.".format(path, facts.st_uid, os.geteuid())
+            f"{path} belongs to uid {facts.st_uid}, not to the user that writes the backup (uid {os.geteuid()}); "
+            "choose another backup directory, or chown it."
         )
     if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SnapshotError(
-            "{0} (mode {1}) can be written by others; chmod go-w it, or choose another backup directory.".format(
-                path, octal(facts.st_mode)
-            )
+            f"{path} (mode {octal(facts.st_mode)}) can be written by others; chmod go-w it, or choose another directory."
         )
 
 
@@ -150,14 +149,12 @@ def _copy_one(data_dir: str, target_dir: str, name: str) -> FileRecord:
     with os.fdopen(descriptor, "rb") as stream:
         facts = os.fstat(stream.fileno())
         if not stat.S_ISREG(facts.st_mode):
-            raise SnapshotError("{0} is not a regular file; only regular files can be saved.".format(source))
+            raise SnapshotError(f"{source} is not a regular file; only regular files can be saved.")
         digest = hashlib.sha256()
         size = _write_atomically(target, _hashed_blocks(stream, digest))
     record = FileRecord(name, False, size, digest.hexdigest(), octal(facts.st_mode), facts.st_uid, facts.st_gid)
     if hash_file(target) != record.sha256:
-        raise SnapshotError(
-            "{0} does not hold what was written into it; check the file system of the backup.".format(target)
-        )
+        raise SnapshotError(f"{target} does not hold what was written into it; check the file system of the backup.")
     return record
 
 
@@ -165,10 +162,9 @@ def _require_unchanged(data_dir: str, record: FileRecord) -> None:
     """The second reading, after everything was copied: the whole set must be of one moment."""
     now = record_of(data_dir, record.name)
     if (now.absent, now.sha256) != (record.absent, record.sha256):
+        path = os.path.join(data_dir, record.name)
         raise SnapshotError(
-            "{0} changed while it was being copied; stop everything that uses {1} and try again.".format(
-                os.path.join(data_dir, record.name), data_dir
-            )
+            f"{path} changed while it was being copied; stop everything that uses {data_dir} and try again."
         )
 
 
@@ -180,7 +176,7 @@ def record_of(data_dir: str, name: str) -> FileRecord:
     except FileNotFoundError:
         return FileRecord(name, absent=True)
     if not stat.S_ISREG(facts.st_mode):
-        raise SnapshotError("{0} is not a regular file; put the file itself there.".format(path))
+        raise SnapshotError(f"{path} is not a regular file; put the file itself there.")
     return FileRecord(name, False, facts.st_size, hash_file(path), octal(facts.st_mode), facts.st_uid, facts.st_gid)
 
 
@@ -199,7 +195,7 @@ def hash_file(path: str) -> str:
 
 def octal(mode: int) -> str:
     """The permission bits as text: 0644."""
-    return "{0:04o}".format(stat.S_IMODE(mode))
+    return f"{stat.S_IMODE(mode):04o}"
 
 
 def _hashed_blocks(stream: Any, digest: Any) -> Iterator[bytes]:
@@ -212,14 +208,14 @@ def _hashed_blocks(stream: Any, digest: Any) -> Iterator[bytes]:
 
 
 def _unreadable(path: str, error: OSError) -> SnapshotError:
-    return SnapshotError("{0} cannot be read: {1}; check its type and mode.".format(path, error.strerror or error))
+    return SnapshotError(f"{path} cannot be read: {error.strerror or error}; check its type and mode.")
 
 
 def _write_atomically(
     target: str, blocks: Iterable[bytes], mode: int = _FILE_MODE, owner: tuple[int, int] | None = None
 ) -> int:
     """Write beside the target, make it durable, then take the target's name; returns the size."""
-    temporary = "{0}.{1}.new".format(target, secrets.token_hex(8))
+    temporary = f"{target}.{secrets.token_hex(8)}.new"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE)
         with os.fdopen(descriptor, "wb") as stream:
@@ -233,7 +229,7 @@ def _write_atomically(
     except OSError as error:
         _remove_if_there(temporary)
         raise SnapshotError(
-            "{0} cannot be written: {1}; check space and rights there.".format(target, error.strerror or error)
+            f"{target} cannot be written: {error.strerror or error}; check space and rights there."
         ) from error
     except BaseException:
         _remove_if_there(temporary)
@@ -266,9 +262,9 @@ def recover(copy_dir: str, recovered_dir: str) -> RecoveredFacts:
     """Restore the byte copies into another directory, open them there, and say what they hold."""
     source = os.path.join(copy_dir, DATABASE)
     if not os.path.exists(source):
-        raise SnapshotError("{0} is not in the backup; there is no database to prove.".format(source))
+        raise SnapshotError(f"{source} is not in the backup; there is no database to prove.")
     make_backup_dir(recovered_dir)
-    for name in DATABASE_FILES + (DATABASE + "-shm",):
+    for name in (*DATABASE_FILES, DATABASE + "-shm"):
         _remove_if_there(os.path.join(recovered_dir, name))
     for name in DATABASE_FILES:
         if os.path.exists(os.path.join(copy_dir, name)):
@@ -291,10 +287,12 @@ def backup_live(database: str, target: str) -> FileRecord:
     for leftover in (temporary, temporary + "-wal", temporary + "-shm", temporary + "-journal"):
         _remove_if_there(leftover)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE))
-    with _errors_of(database), contextlib.closing(_connect(database, "ro")) as source:
-        with contextlib.closing(_connect(temporary, "rw")) as copy:
-            source.backup(copy)
-            _recover_in_place(copy)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_errors_of(database))
+        source = stack.enter_context(contextlib.closing(_connect(database, "ro")))
+        copy = stack.enter_context(contextlib.closing(_connect(temporary, "rw")))
+        source.backup(copy)
+        _recover_in_place(copy)
     with open(temporary, "rb+") as stream:
         os.fsync(stream.fileno())
     os.replace(temporary, target)
@@ -314,7 +312,7 @@ def backup_live(database: str, target: str) -> FileRecord:
 def _connect(database: str, mode: str) -> Any:
     if sqlite3 is None:
         raise SnapshotError("Python's sqlite3 module is missing; install it, or set ansible_python_interpreter.")
-    uri = "file:{0}?mode={1}".format(quote(os.path.abspath(database)), mode)
+    uri = f"file:{quote(os.path.abspath(database))}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
 
 
@@ -327,14 +325,12 @@ def _errors_of(database: str) -> Iterator[None]:
         if sqlite3 is None or not isinstance(error, sqlite3.Error):
             raise
         raise SnapshotError(
-            "{0} cannot be read: {1}; repair the database with the old release, or restore an older backup.".format(
-                database, error
-            )
+            f"{database} cannot be read: {error}; repair the database with the old release, or restore an older backup."
         ) from error
 
 
 def _recover_in_place(connection: Any) -> None:
-    """Bring everything into the one file: a rollback journal is played back by the first read, a WAL is checkpointed."""
+    """Bring everything into one file: the first read plays back a rollback journal, the checkpoint takes in a WAL."""
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
@@ -357,7 +353,7 @@ def _facts(connection: Any, database: str) -> RecoveredFacts:
         foreign_key_violations=len(connection.execute("PRAGMA foreign_key_check").fetchall()),
         schema_head=",".join(heads) or None,
         counts={
-            table: connection.execute('SELECT count(*) FROM "{0}"'.format(table)).fetchone()[0]
+            table: connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0]
             for table in tables
             if table != "alembic_version"
         },
@@ -368,14 +364,12 @@ def _facts(connection: Any, database: str) -> RecoveredFacts:
 def _require_sound(database: str, facts: RecoveredFacts) -> None:
     if facts.integrity != "ok":
         raise SnapshotError(
-            "{0} is damaged ({1}); repair the database with the old release, or restore an older backup.".format(
-                database, facts.integrity
-            )
+            f"{database} is damaged ({facts.integrity}); repair it with the old release, or restore an older backup."
         )
     if facts.schema_head is None:
         raise SnapshotError(
-            "{0} holds no GPUStack schema. A copy without its -wal file looks like this; copy database.db and "
-            "database.db-wal together.".format(database)
+            f"{database} holds no GPUStack schema. A copy without its -wal file looks like this; copy database.db and "
+            "database.db-wal together."
         )
 
 
@@ -410,7 +404,7 @@ def _require_complete(files: Sequence[FileRecord]) -> None:
     missing = set(DATABASE_FILES) - {record.name for record in files}
     if missing:
         raise SnapshotError(
-            "The backup says nothing about {0}; without it committed rows can be missing. Copy all of {1}.".format(
+            "The backup says nothing about {}; without it committed rows can be missing. Copy all of {}.".format(
                 ", ".join(sorted(missing)), ", ".join(DATABASE_FILES)
             )
         )
@@ -423,11 +417,11 @@ def read_manifest(backup_dir: str) -> dict[str, Any]:
         with open(path, encoding="utf-8") as stream:
             manifest = json.load(stream)
     except FileNotFoundError:
-        raise SnapshotError("{0} has no manifest: it was not finished; make a new backup.".format(backup_dir)) from None
+        raise SnapshotError(f"{backup_dir} has no manifest: it was not finished; make a new backup.") from None
     except (OSError, ValueError) as error:
-        raise SnapshotError("{0} cannot be read: {1}; use another backup.".format(path, error)) from error
+        raise SnapshotError(f"{path} cannot be read: {error}; use another backup.") from error
     if not isinstance(manifest, dict) or manifest.get("format") != MANIFEST_FORMAT:
-        raise SnapshotError("{0} is not a manifest of this collection; use another backup.".format(path))
+        raise SnapshotError(f"{path} is not a manifest of this collection; use another backup.")
     return manifest
 
 
@@ -439,9 +433,9 @@ def verify_manifest(backup_dir: str) -> dict[str, Any]:
     for name, sha256 in sorted(expected.items()):
         path = os.path.join(backup_dir, name)
         if not os.path.exists(path):
-            raise SnapshotError("{0} is missing from the backup; use another backup.".format(path))
+            raise SnapshotError(f"{path} is missing from the backup; use another backup.")
         if hash_file(path) != sha256:
-            raise SnapshotError("{0} is not what the manifest says; use another backup.".format(path))
+            raise SnapshotError(f"{path} is not what the manifest says; use another backup.")
     return manifest
 
 
@@ -517,13 +511,13 @@ def _restore_one(backup_dir: str, data_dir: str, record: FileRecord, what: Seque
         _set_aside(target, aside)
         return
     if record.mode is None or record.uid is None or record.gid is None:
-        raise SnapshotError("The manifest does not say mode and owner of {0}; use another backup.".format(record.name))
+        raise SnapshotError(f"The manifest does not say mode and owner of {record.name}; use another backup.")
     if "content" in what or "absent" in what:
         source = os.path.join(backup_dir, DATA, record.name)
         digest = hashlib.sha256()
         with open(source, "rb") as stream:
             if hash_file(source) != record.sha256:
-                raise SnapshotError("{0} is not what the manifest says; use another backup.".format(source))
+                raise SnapshotError(f"{source} is not what the manifest says; use another backup.")
             _write_atomically(
                 target, _hashed_blocks(stream, digest), mode=int(record.mode, 8), owner=(record.uid, record.gid)
             )
@@ -534,9 +528,7 @@ def _restore_one(backup_dir: str, data_dir: str, record: FileRecord, what: Seque
 
 def _set_aside(path: str, aside: str | None) -> None:
     if aside is None:
-        raise SnapshotError(
-            "{0} was not there when the backup was made; move it out of the way, then try again.".format(path)
-        )
+        raise SnapshotError(f"{path} was not there when the backup was made; move it out of the way, then try again.")
     make_backup_dir(aside)
     shutil.move(path, os.path.join(aside, os.path.basename(path)))
     sync_directory(os.path.dirname(path))
