@@ -134,8 +134,8 @@ def explain(reason: str, flags: dict[str, Any]) -> str:
             f"the engine knows no container runtime {runtime!r} ({reason.strip()}); install the vendor's container "
             "toolkit, register the runtime in /etc/docker/daemon.json and restart the engine"
         )
-    set_flags = json.dumps({name: value for name, value in flags.items() if value}, sort_keys=True)
-    return f"a container of the new image does not start with the GPU flags {set_flags}: {reason.strip()}"
+    options = json.dumps(container_options(flags), sort_keys=True)
+    return f"a container of the new image does not start with the GPU flags {options}: {reason.strip()}"
 
 
 def _assert_runtime(container: Any, runtime: str | None) -> None:

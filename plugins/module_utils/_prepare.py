@@ -9,11 +9,11 @@ import sys
 from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _discovery,
     _fleet_records,
     _gpu_trial,
     _image,
     _libraries,
-    _options,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader, DockerReaderError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine, EngineError
@@ -129,17 +129,12 @@ def _listed(gpus: list[dict[str, Any]]) -> str:
 
 
 def _is_server(reader: DockerReader, installation: str | None) -> bool:
-    """A legacy worker is told its server; whatever is not surely a worker gets the server's libraries."""
+    """Whatever is not surely a worker gets the server's libraries."""
     container = reader.inspect(installation) if installation else None
     if container is None:
         return True
-    config = container["Config"]
-    environment = dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
-    try:
-        arguments = _options.start_arguments(config.get("Entrypoint"), config.get("Cmd"))
-        return not (_options.parse(arguments).get("server_url") or environment.get("GPUSTACK_SERVER_URL"))
-    except _options.OptionsError:
-        return True
+    found = _discovery.installation(container, {}, [container], [], lambda _path: None)
+    return bool(found.facts["role"] != "worker")
 
 
 def _note(result: dict[str, Any], actions: list[str]) -> None:
