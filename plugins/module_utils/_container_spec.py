@@ -1,12 +1,12 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The v2 container's specification from the legacy container's inspect, and the difference of two specifications. Pure."""
+"""The v2 container's specification from the legacy container's inspect, and the difference of two of them. Pure."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _masking, _options, _releases
 
@@ -26,15 +26,26 @@ _SUPERVISOR_LABELS = ("com.docker.compose.", "com.docker.swarm.", "com.docker.st
 
 # Variables that describe the inside of the old image. A user's value for one of them fits that image alone.
 _IMAGE_VARIABLES = frozenset(
-    ("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIPX_HOME", "PIPX_LOCAL_VENVS", "PIPX_BIN_DIR")
+    (
+        "PATH",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "VIRTUAL_ENV",
+        "PIPX_HOME",
+        "PIPX_LOCAL_VENVS",
+        "PIPX_BIN_DIR",
+    )
 )
 
-# Places of the host that a legacy container only mounts to reach devices, drivers or Docker; v2's flags say which it needs.
+# Places of the host that a legacy container only mounts to reach devices, drivers or Docker; v2's flags say what it
+# needs of them.
 _SYSTEM_MOUNTS = ("/dev", "/sys", "/proc", "/lib/modules", "/run/docker.sock", DOCKER_SOCKET)
 
 # HostConfig settings that are not carried over, with the value that means "not set". Name -> (neutral values, reason).
 _LIMITS = "it would limit GPUStack itself but not the models, which v2 runs in containers of their own"
-_NOT_CARRIED: Dict[str, str] = {
+_NOT_CARRIED: dict[str, str] = {
     "Memory": _LIMITS,
     "MemorySwap": _LIMITS,
     "MemoryReservation": _LIMITS,
@@ -79,9 +90,9 @@ class SpecError(ValueError):
 class Built(NamedTuple):
     """The specification of a v2 container, what became of the rest, and what stands in the way."""
 
-    spec: Dict[str, Any]
-    leftovers: List[Dict[str, Any]]
-    problems: List[Dict[str, str]]
+    spec: dict[str, Any]
+    leftovers: list[dict[str, Any]]
+    problems: list[dict[str, str]]
 
 
 def build(
@@ -89,16 +100,17 @@ def build(
     image_config: Mapping[str, Any],
     release: _releases.Release,
     role: str,
-    gpu_flags: Optional[Mapping[str, Any]],
+    gpu_flags: Mapping[str, Any] | None,
     settings: Mapping[str, Any],
 ) -> Built:
     """
     The v2 container for a legacy one.
 
-    `legacy` and `image_config` are what `docker inspect` says of the legacy container and of its image; `gpu_flags` what
-    `_vendors.flags_for` says. `settings`: `image` (required), `container_name`, `network`, `gpu_devices`, `extra_args`,
-    `extra_env`, `extra_volumes`, `rollout_env`, `migrate` (whether the migration trigger is set), `attempt`,
-    `restart_policy`, `host_hostname` (tells a hostname of the user's from the host's), `config_file_keys`.
+    `legacy` and `image_config` are what `docker inspect` says of the legacy container and of its image; `gpu_flags`
+    what `_vendors.judge` or `flags_for` says. `settings`: `image` (required), `container_name`, `network`,
+    `gpu_devices`, `extra_args`, `extra_env`, `extra_volumes`, `rollout_env`, `migrate` (whether the migration trigger
+    is set), `attempt`, `restart_policy`, `host_hostname` (tells a hostname of the user's from the host's),
+    `config_file_keys`.
     """
     flags = dict(gpu_flags or {}) if role in ("worker", "both") else {}
     own = _own_environment(legacy, image_config)
@@ -122,7 +134,7 @@ def build(
     return Built(spec, leftovers, problems)
 
 
-def from_inspect(inspect: Mapping[str, Any], image_config: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
+def from_inspect(inspect: Mapping[str, Any], image_config: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A container that exists, in the form of a specification; the image's own variables and labels are left out."""
     host = _host(inspect)
     spec = _empty()
@@ -151,13 +163,15 @@ def from_inspect(inspect: Mapping[str, Any], image_config: Optional[Mapping[str,
     return spec
 
 
-def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """What two specifications do not share, masked, for --diff."""
     changed = [key for key in sorted(set(before) | set(after)) if before.get(key) != after.get(key)]
-    return {side: {key: masked(spec).get(key) for key in changed} for side, spec in (("before", before), ("after", after))}
+    return {
+        side: {key: masked(spec).get(key) for key in changed} for side, spec in (("before", before), ("after", after))
+    }
 
 
-def masked(spec: Mapping[str, Any]) -> Dict[str, Any]:
+def masked(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A specification without secrets."""
     clean = dict(spec)
     clean["command"] = _masking.mask_argv(spec.get("command") or [])
@@ -169,31 +183,31 @@ def masked(spec: Mapping[str, Any]) -> Dict[str, Any]:
     return clean
 
 
-def secrets_of(spec: Mapping[str, Any]) -> List[str]:
+def secrets_of(spec: Mapping[str, Any]) -> list[str]:
     """The secret values in a specification, so that texts can be cleared of them."""
     return _masking.secret_values(spec.get("command") or (), spec.get("environment") or {})
 
 
 def rollout_differs(spec: Mapping[str, Any], inspect: Mapping[str, Any]) -> bool:
-    """Whether a container still has variables of the roll-out that the lasting specification lacks or says differently."""
+    """Whether a container still has roll-out variables that the lasting specification lacks or says differently."""
     present = _environment(inspect)
     lasting = spec.get("environment") or {}
     return any(present.get(name) != lasting.get(name) for name in rollout_variables())
 
 
-def rollout_variables() -> Tuple[str, ...]:
+def rollout_variables() -> tuple[str, ...]:
     """Every variable that a roll-out sets, whatever the release."""
     return (*_options.ROLLOUT_VARIABLES, _releases.GRACE_PERIOD_VARIABLE)
 
 
-def with_restart_policy(spec: Mapping[str, Any], name: str, maximum: int = 0) -> Dict[str, Any]:
+def with_restart_policy(spec: Mapping[str, Any], name: str, maximum: int = 0) -> dict[str, Any]:
     """The same specification under another restart policy; the first start has "no"."""
     return dict(spec, restart_policy={"Name": name, "MaximumRetryCount": maximum})
 
 
-def create_body(spec: Mapping[str, Any]) -> Dict[str, Any]:
+def create_body(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The body of the engine's "create a container" call; the name goes beside it."""
-    host: Dict[str, Any] = {
+    host: dict[str, Any] = {
         "Mounts": [_api_mount(mount) for mount in spec["mounts"] if not mount["selinux"]],
         "Binds": [_api_bind(mount) for mount in spec["mounts"] if mount["selinux"]],
         "NetworkMode": spec["network_mode"],
@@ -201,7 +215,9 @@ def create_body(spec: Mapping[str, Any]) -> Dict[str, Any]:
         "RestartPolicy": spec["restart_policy"],
         "Privileged": spec["privileged"],
         "Ulimits": [{"Name": limit["name"], "Soft": limit["soft"], "Hard": limit["hard"]} for limit in spec["ulimits"]],
-        "LogConfig": {"Type": spec["log_config"]["type"], "Config": spec["log_config"]["config"]} if spec["log_config"] else {},
+        "LogConfig": {"Type": spec["log_config"]["type"], "Config": spec["log_config"]["config"]}
+        if spec["log_config"]
+        else {},
         "ExtraHosts": spec["extra_hosts"],
         "Dns": spec["dns"],
         "DnsSearch": spec["dns_search"],
@@ -213,21 +229,25 @@ def create_body(spec: Mapping[str, Any]) -> Dict[str, Any]:
     }
     optional = {"Runtime": "runtime", "IpcMode": "ipc_mode", "PidMode": "pid_mode", "ShmSize": "shm_size"}
     host.update({key: spec[name] for key, name in optional.items() if spec[name]})
-    body: Dict[str, Any] = {
+    body: dict[str, Any] = {
         "Image": spec["image"],
         "Cmd": spec["command"],
-        "Env": ["%s=%s" % pair for pair in sorted(spec["environment"].items())],
+        "Env": ["{}={}".format(*pair) for pair in sorted(spec["environment"].items())],
         "Labels": spec["labels"],
         "ExposedPorts": {port["container"]: {} for port in spec["ports"]},
         "HostConfig": host,
     }
-    body.update({key: spec[name] for key, name in (("Hostname", "hostname"), ("Domainname", "domainname")) if spec[name]})
+    body.update(
+        {key: spec[name] for key, name in (("Hostname", "hostname"), ("Domainname", "domainname")) if spec[name]}
+    )
     if spec["networks"]:
-        body["NetworkingConfig"] = {"EndpointsConfig": {name: _api_endpoint(data) for name, data in spec["networks"].items()}}
+        body["NetworkingConfig"] = {
+            "EndpointsConfig": {name: _api_endpoint(data) for name, data in spec["networks"].items()}
+        }
     return body
 
 
-def _empty() -> Dict[str, Any]:
+def _empty() -> dict[str, Any]:
     return {
         "name": None,
         "image": None,
@@ -272,46 +292,48 @@ def _name(inspect: Mapping[str, Any]) -> str:
     return str(inspect.get("Name") or "").lstrip("/")
 
 
-def _leftover(item: str, value: Any, action: str, reason: str, loss: Optional[str] = None) -> Dict[str, Any]:
+def _leftover(item: str, value: Any, action: str, reason: str, loss: str | None = None) -> dict[str, Any]:
     return {"item": item, "value": value, "action": action, "reason": reason, "loss": loss}
 
 
-# --- command and environment -------------------------------------------------------------------------------------------
+# --- command and environment ----------------------------------------------------------------------
 
 
-def _set_command(spec: Dict[str, Any], arguments: Sequence[str], settings: Mapping[str, Any]) -> None:
+def _set_command(spec: dict[str, Any], arguments: Sequence[str], settings: Mapping[str, Any]) -> None:
     extra = [str(argument) for argument in settings.get("extra_args") or []]
     _options.check_extra_arguments(extra)
     spec["command"] = list(arguments) + extra
 
 
-def _environment(inspect: Mapping[str, Any]) -> Dict[str, str]:
+def _environment(inspect: Mapping[str, Any]) -> dict[str, str]:
     pairs = (entry.partition("=") for entry in _config(inspect).get("Env") or [])
     return {name: value for name, joined, value in pairs if joined}
 
 
-def _own_environment(inspect: Mapping[str, Any], image_config: Mapping[str, Any]) -> Dict[str, str]:
+def _own_environment(inspect: Mapping[str, Any], image_config: Mapping[str, Any]) -> dict[str, str]:
     """A container's variables minus the image's own; one that the user changed is the user's."""
     image = _environment(image_config)
     return {name: value for name, value in _environment(inspect).items() if image.get(name) != value}
 
 
 def _set_environment(
-    spec: Dict[str, Any],
+    spec: dict[str, Any],
     translated: Mapping[str, str],
     release: _releases.Release,
     role: str,
     flags: Mapping[str, Any],
     settings: Mapping[str, Any],
-    leftovers: List[Dict[str, Any]],
+    leftovers: list[dict[str, Any]],
 ) -> None:
     from_vendor = set(flags.get("legacy_environment") or ()) | set(flags.get("environment") or {})
-    environment: Dict[str, str] = {}
+    environment: dict[str, str] = {}
     for name, value in translated.items():
         if name in _IMAGE_VARIABLES:
             leftovers.append(_leftover(name, value, "dropped", "it describes the inside of the old image"))
         elif name in from_vendor:
-            leftovers.append(_leftover(name, _masking.mask_value(name, value), "vendor", "the GPU vendor's file decides it"))
+            leftovers.append(
+                _leftover(name, _masking.mask_value(name, value), "vendor", "the GPU vendor's file decides it")
+            )
         else:
             environment[name] = value
     environment.update(flags.get("environment") or {})
@@ -329,7 +351,7 @@ def _data_dir(spec: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     return str(_options.values_of(spec["command"], environment).get("data_dir") or _releases.IMAGE_DATA_DIR)
 
 
-def _chosen_devices(flags: Mapping[str, Any], settings: Mapping[str, Any]) -> Dict[str, str]:
+def _chosen_devices(flags: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
     """The operator's own choice of devices; the legacy container's is in the flags already (`_vendors.judge`)."""
     variable, chosen = flags.get("devices_variable"), settings.get("gpu_devices")
     if not variable or chosen in (None, "", [], "all"):
@@ -337,30 +359,32 @@ def _chosen_devices(flags: Mapping[str, Any], settings: Mapping[str, Any]) -> Di
     return {variable: ",".join(str(device) for device in chosen) if isinstance(chosen, (list, tuple)) else str(chosen)}
 
 
-# --- labels ------------------------------------------------------------------------------------------------------------
+# --- labels ---------------------------------------------------------------------------------------
 
 
-def _own_labels(inspect: Mapping[str, Any], image_config: Mapping[str, Any]) -> Dict[str, str]:
+def _own_labels(inspect: Mapping[str, Any], image_config: Mapping[str, Any]) -> dict[str, str]:
     image = _config(image_config).get("Labels") or {}
     return {name: value for name, value in (_config(inspect).get("Labels") or {}).items() if image.get(name) != value}
 
 
 def _set_labels(
-    spec: Dict[str, Any],
+    spec: dict[str, Any],
     legacy: Mapping[str, Any],
     image_config: Mapping[str, Any],
     release: _releases.Release,
     settings: Mapping[str, Any],
 ) -> None:
     own = _own_labels(legacy, image_config)
-    spec["labels"] = {name: value for name, value in own.items() if not name.startswith((*_SUPERVISOR_LABELS, LABEL_PREFIX))}
+    spec["labels"] = {
+        name: value for name, value in own.items() if not name.startswith((*_SUPERVISOR_LABELS, LABEL_PREFIX))
+    }
     spec["labels"][RELEASE_LABEL] = release.version
     spec["labels"][LEGACY_LABEL] = str(legacy.get("Id") or "")
     if settings.get("attempt"):
         spec["labels"][ATTEMPT_LABEL] = str(settings["attempt"])
 
 
-# --- network -----------------------------------------------------------------------------------------------------------
+# --- network --------------------------------------------------------------------------------------
 
 
 def _network_mode(host: Mapping[str, Any]) -> str:
@@ -368,31 +392,31 @@ def _network_mode(host: Mapping[str, Any]) -> str:
     return "bridge" if mode == "default" else mode
 
 
-def network_for(legacy_mode: str, release: _releases.Release, role: str, choice: Optional[str] = None) -> str:
-    """The v2 container's network: the operator's choice; the host's where the release documents nothing else; else the legacy one."""
+def network_for(legacy_mode: str, release: _releases.Release, role: str, choice: str | None = None) -> str:
+    """The operator's choice; the host's network where the release documents nothing else; else the legacy one."""
     if choice:
         return choice
     return "host" if release.mirrors_own_container(role) else legacy_mode
 
 
 def _set_network(
-    spec: Dict[str, Any],
+    spec: dict[str, Any],
     legacy: Mapping[str, Any],
     release: _releases.Release,
     role: str,
     settings: Mapping[str, Any],
-    leftovers: List[Dict[str, Any]],
+    leftovers: list[dict[str, Any]],
 ) -> None:
     before = _network_mode(_host(legacy))
     if before.startswith("container:"):
         raise SpecError(
-            "container %s uses the network of another container (%s), which is not carried over; recreate it with a network of its own"
-            % (_name(legacy), before)
+            f"container {_name(legacy)} uses the network of another container ({before}), which is not carried over;"
+            " recreate it with a network of its own"
         )
     mode = network_for(before, release, role, settings.get("network"))
     spec["network_mode"] = mode
     if mode != before:
-        leftovers.append(_leftover("network", before, "dropped", "the v2 container uses %s" % mode))
+        leftovers.append(_leftover("network", before, "dropped", f"the v2 container uses {mode}"))
     if mode == "host":
         _report_unpublished(legacy, leftovers)
         return
@@ -400,25 +424,27 @@ def _set_network(
     spec["networks"] = _networks(legacy, mode)
     attached = (legacy.get("NetworkSettings") or {}).get("Networks") or {}
     for name in sorted(set(attached) - {mode}):
-        reason = "attach it afterwards: docker network connect %s %s" % (name, spec["name"])
+        reason = "attach it afterwards: docker network connect {} {}".format(name, spec["name"])
         leftovers.append(_leftover("network", name, "dropped", reason))
 
 
-def _report_unpublished(legacy: Mapping[str, Any], leftovers: List[Dict[str, Any]]) -> None:
-    """On the host's network nothing is published: a port that was mapped to another number must be moved by an option."""
+def _report_unpublished(legacy: Mapping[str, Any], leftovers: list[dict[str, Any]]) -> None:
+    """On the host's network nothing is published: a port that was mapped to another number must be moved."""
     for port in _ports(_host(legacy)):
         inside = port["container"].split("/", 1)[0]
-        value = "%s -> %s" % (port["host_port"] or "a free port", port["container"])
+        value = "{} -> {}".format(port["host_port"] or "a free port", port["container"])
         if port["host_port"] in (inside, ""):
             leftovers.append(_leftover("published port", value, "dropped", "the container uses the host's network"))
             continue
         raise SpecError(
-            "container %s publishes port %s as %s, but the v2 container uses the host's network; recreate the legacy container"
-            " with the port itself (--port or --worker-port %s)" % (_name(legacy), inside, port["host_port"], port["host_port"])
+            "container {} publishes port {} as {}, but the v2 container uses the host's network; recreate the legacy"
+            " container with the port itself (--port or --worker-port {})".format(
+                _name(legacy), inside, port["host_port"], port["host_port"]
+            )
         )
 
 
-def _ports(host: Mapping[str, Any]) -> List[Dict[str, str]]:
+def _ports(host: Mapping[str, Any]) -> list[dict[str, str]]:
     if _network_mode(host) == "host":
         return []
     bindings = host.get("PortBindings") or {}
@@ -430,7 +456,7 @@ def _ports(host: Mapping[str, Any]) -> List[Dict[str, str]]:
     return sorted(found, key=lambda port: (port["container"], port["host_ip"], port["host_port"]))
 
 
-def _networks(inspect: Mapping[str, Any], mode: str) -> Dict[str, Dict[str, Any]]:
+def _networks(inspect: Mapping[str, Any], mode: str) -> dict[str, dict[str, Any]]:
     """What the user said about a network of the user's own: aliases and fixed addresses."""
     endpoint = ((inspect.get("NetworkSettings") or {}).get("Networks") or {}).get(mode)
     if mode in ("host", "bridge", "none") or not endpoint:
@@ -438,45 +464,54 @@ def _networks(inspect: Mapping[str, Any], mode: str) -> Dict[str, Dict[str, Any]
     generated = str(inspect.get("Id") or "")[:12]
     aliases = sorted(alias for alias in endpoint.get("Aliases") or [] if alias != generated)
     fixed = endpoint.get("IPAMConfig") or {}
-    return {mode: {"aliases": aliases, "ipv4_address": fixed.get("IPv4Address"), "ipv6_address": fixed.get("IPv6Address")}}
+    return {
+        mode: {"aliases": aliases, "ipv4_address": fixed.get("IPv4Address"), "ipv6_address": fixed.get("IPv6Address")}
+    }
 
 
-def _port_conflicts(spec: Mapping[str, Any], release: _releases.Release, role: str) -> List[Dict[str, str]]:
+def _port_conflicts(spec: Mapping[str, Any], release: _releases.Release, role: str) -> list[dict[str, str]]:
     """Two listeners of the container on one port, for example a legacy --port 8080 and the API port of 2.0.0."""
-    by_port: Dict[int, List[_releases.Listener]] = {}
+    by_port: dict[int, list[_releases.Listener]] = {}
     for listener in listeners_of(spec, release, role):
         by_port.setdefault(listener.port, []).append(listener)
     return [
         {
             "code": "port_conflict",
-            "cause": "port %d would serve %s" % (port, " and ".join(listener.service for listener in sharing)),
-            "way_out": "move one of them with %s in gpustack_extra_args" % " or ".join(listener.option for listener in sharing if listener.option),
+            "cause": f"port {port} would serve {' and '.join(listener.service for listener in sharing)}",
+            "way_out": "move one of them with {} in gpustack_extra_args".format(
+                " or ".join(listener.option for listener in sharing if listener.option)
+            ),
         }
         for port, sharing in sorted(by_port.items())
         if len({listener.service for listener in sharing}) > 1
     ]
 
 
-def listeners_of(spec: Mapping[str, Any], release: _releases.Release, role: str) -> List[_releases.Listener]:
+def listeners_of(spec: Mapping[str, Any], release: _releases.Release, role: str) -> list[_releases.Listener]:
     """The ports that a specification's container listens on."""
     return _releases.listeners(release, role, _options.values_of(spec["command"], spec["environment"]))
 
 
-def _new_listeners(spec: Mapping[str, Any], release: _releases.Release, role: str) -> List[Dict[str, Any]]:
+def _new_listeners(spec: Mapping[str, Any], release: _releases.Release, role: str) -> list[dict[str, Any]]:
     if spec["network_mode"] == "host":
         return []
     published = {port["container"] for port in spec["ports"]}
     return [
-        _leftover("port", "%d/tcp" % listener.port, "added", "%s, not published by the legacy container; publish it if it is wanted" % listener.service)
+        _leftover(
+            "port",
+            f"{listener.port}/tcp",
+            "added",
+            f"{listener.service}, not published by the legacy container; publish it if it is wanted",
+        )
         for listener in listeners_of(spec, release, role)
-        if listener.option in ("--metrics-port", "--tls-port") and "%d/tcp" % listener.port not in published
+        if listener.option in ("--metrics-port", "--tls-port") and f"{listener.port}/tcp" not in published
     ]
 
 
-# --- mounts ------------------------------------------------------------------------------------------------------------
+# --- mounts ---------------------------------------------------------------------------------------
 
 
-def _mount(mount: Mapping[str, Any]) -> Dict[str, Any]:
+def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:
     kind = mount.get("Type") or "bind"
     return {
         "type": kind,
@@ -492,16 +527,16 @@ def _mount_key(mount: Mapping[str, Any]) -> str:
     return str(mount["target"])
 
 
-def parse_volume(text: str) -> Dict[str, Any]:
+def parse_volume(text: str) -> dict[str, Any]:
     """`source:target[:options]` as in docker run -v; a source that is no path names a volume."""
     parts = text.split(":")
     if len(parts) not in (2, 3) or not all(parts) or not parts[1].startswith("/"):
-        raise SpecError("'%s' is no volume; write source:/target or source:/target:ro" % text)
+        raise SpecError(f"'{text}' is no volume; write source:/target or source:/target:ro")
     options = parts[2].split(",") if len(parts) == 3 else []
     propagation = next((option for option in options if re.fullmatch(r"r?(private|shared|slave)", option)), None)
     unknown = [option for option in options if option not in ("ro", "rw", "z", "Z", propagation)]
     if unknown:
-        raise SpecError("'%s' has the unknown option %s; write ro, rw, z, Z or a propagation" % (text, unknown[0]))
+        raise SpecError(f"'{text}' has the unknown option {unknown[0]}; write ro, rw, z, Z or a propagation")
     bind = parts[0].startswith("/")
     return {
         "type": "bind" if bind else "volume",
@@ -514,27 +549,45 @@ def parse_volume(text: str) -> Dict[str, Any]:
 
 
 def _set_mounts(
-    spec: Dict[str, Any],
+    spec: dict[str, Any],
     legacy: Mapping[str, Any],
     release: _releases.Release,
     role: str,
     flags: Mapping[str, Any],
     settings: Mapping[str, Any],
-    leftovers: List[Dict[str, Any]],
+    leftovers: list[dict[str, Any]],
 ) -> None:
     from_vendor = [parse_volume(volume) for volume in flags.get("volumes") or []]
-    places = [str(place) for place in flags.get("legacy_mounts") or []] + list(_SYSTEM_MOUNTS) + [mount["target"] for mount in from_vendor]
-    mounts: Dict[str, Dict[str, Any]] = {}
+    places = (
+        [str(place) for place in flags.get("legacy_mounts") or []]
+        + list(_SYSTEM_MOUNTS)
+        + [mount["target"] for mount in from_vendor]
+    )
+    mounts: dict[str, dict[str, Any]] = {}
     for mount in (_mount(found) for found in legacy.get("Mounts") or []):
         if _is_below(mount["target"], places):
-            leftovers.append(_leftover("mount", "%s:%s" % (mount["source"], mount["target"]), "vendor", "the GPU vendor's file and the release decide it"))
+            leftovers.append(
+                _leftover(
+                    "mount",
+                    "{}:{}".format(mount["source"], mount["target"]),
+                    "vendor",
+                    "the GPU vendor's file and the release decide it",
+                )
+            )
         elif mount["type"] not in ("bind", "volume"):
-            leftovers.append(_leftover("mount", mount["target"], "dropped", "a mount of type %s holds nothing to carry over" % mount["type"]))
+            leftovers.append(
+                _leftover(
+                    "mount",
+                    mount["target"],
+                    "dropped",
+                    "a mount of type {} holds nothing to carry over".format(mount["type"]),
+                )
+            )
         else:
             mounts[mount["target"]] = mount
     added = list(from_vendor)
     if release.mirrors_own_container(role):
-        added.append(parse_volume("%s:%s" % (DOCKER_SOCKET, DOCKER_SOCKET)))
+        added.append(parse_volume(f"{DOCKER_SOCKET}:{DOCKER_SOCKET}"))
     added += [parse_volume(str(volume)) for volume in settings.get("extra_volumes") or []]
     mounts.update({mount["target"]: mount for mount in added})
     spec["mounts"] = sorted(mounts.values(), key=_mount_key)
@@ -544,8 +597,13 @@ def _is_below(target: str, places: Iterable[str]) -> bool:
     return any(target == place or target.startswith(place.rstrip("/") + "/") for place in places)
 
 
-def _api_mount(mount: Mapping[str, Any]) -> Dict[str, Any]:
-    body: Dict[str, Any] = {"Type": mount["type"], "Source": mount["source"], "Target": mount["target"], "ReadOnly": mount["read_only"]}
+def _api_mount(mount: Mapping[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "Type": mount["type"],
+        "Source": mount["source"],
+        "Target": mount["target"],
+        "ReadOnly": mount["read_only"],
+    }
     if mount["type"] == "bind":
         body["BindOptions"] = {"Propagation": mount["propagation"] or "rprivate"}
     return body
@@ -554,21 +612,23 @@ def _api_mount(mount: Mapping[str, Any]) -> Dict[str, Any]:
 def _api_bind(mount: Mapping[str, Any]) -> str:
     """The older form, which alone can have the engine relabel a directory for SELinux."""
     options = ["ro" if mount["read_only"] else "rw", mount["selinux"], mount["propagation"]]
-    return "%s:%s:%s" % (mount["source"], mount["target"], ",".join(option for option in options if option))
+    return "{}:{}:{}".format(mount["source"], mount["target"], ",".join(option for option in options if option))
 
 
-# --- vendor's flags ----------------------------------------------------------------------------------------------------
+# --- vendor's flags -------------------------------------------------------------------------------
 
 
 def _set_flags(
-    spec: Dict[str, Any],
+    spec: dict[str, Any],
     legacy: Mapping[str, Any],
     release: _releases.Release,
     role: str,
     flags: Mapping[str, Any],
-    leftovers: List[Dict[str, Any]],
+    leftovers: list[dict[str, Any]],
 ) -> None:
-    spec["privileged"] = release.mirrors_own_container(role) if flags.get("privileged") is None else bool(flags["privileged"])
+    spec["privileged"] = (
+        release.mirrors_own_container(role) if flags.get("privileged") is None else bool(flags["privileged"])
+    )
     spec["runtime"] = flags.get("runtime")
     spec["ipc_mode"] = flags.get("ipc_mode")
     spec["pid_mode"] = flags.get("pid_mode")
@@ -583,34 +643,38 @@ def _set_flags(
             leftovers.append(_leftover(name, before, "vendor", "the GPU vendor's file and the release decide it"))
 
 
-def _runtime(host: Mapping[str, Any]) -> Optional[str]:
+def _runtime(host: Mapping[str, Any]) -> str | None:
     runtime = host.get("Runtime")
     return None if runtime in (None, "", "runc") else str(runtime)
 
 
-def _shared_mode(mode: Any) -> Optional[str]:
+def _shared_mode(mode: Any) -> str | None:
     return None if mode in (None, "", "private", "shareable") else str(mode)
 
 
-def _security_opt(host: Mapping[str, Any]) -> List[str]:
+def _security_opt(host: Mapping[str, Any]) -> list[str]:
     """Without `label=disable`, which the engine adds by itself to a container that shares the host's ipc or pid."""
     return sorted(option for option in host.get("SecurityOpt") or [] if option != "label=disable")
 
 
 def _device(device: Mapping[str, Any]) -> str:
-    return "%s:%s:%s" % (device.get("PathOnHost"), device.get("PathInContainer"), device.get("CgroupPermissions") or "rwm")
+    return "{}:{}:{}".format(
+        device.get("PathOnHost"), device.get("PathInContainer"), device.get("CgroupPermissions") or "rwm"
+    )
 
 
-def _api_device(device: str) -> Dict[str, str]:
+def _api_device(device: str) -> dict[str, str]:
     outside, _colon, rest = device.partition(":")
     inside, _colon, permissions = rest.partition(":")
     return {"PathOnHost": outside, "PathInContainer": inside or outside, "CgroupPermissions": permissions or "rwm"}
 
 
-# --- everything else ---------------------------------------------------------------------------------------------------
+# --- everything else ------------------------------------------------------------------------------
 
 
-def _set_plain(spec: Dict[str, Any], legacy: Mapping[str, Any], settings: Mapping[str, Any], leftovers: List[Dict[str, Any]]) -> None:
+def _set_plain(
+    spec: dict[str, Any], legacy: Mapping[str, Any], settings: Mapping[str, Any], leftovers: list[dict[str, Any]]
+) -> None:
     _copy_plain(spec, legacy)
     spec["restart_policy"] = settings.get("restart_policy") or _restart_policy(_host(legacy))
     if not any(limit["name"] == "nofile" for limit in spec["ulimits"]):
@@ -627,14 +691,16 @@ def _set_plain(spec: Dict[str, Any], legacy: Mapping[str, Any], settings: Mappin
     leftovers.append(_leftover("hostname", hostname, "kept", "the user set it"))
 
 
-def _copy_plain(spec: Dict[str, Any], inspect: Mapping[str, Any]) -> None:
+def _copy_plain(spec: dict[str, Any], inspect: Mapping[str, Any]) -> None:
     host = _host(inspect)
     log_config = host.get("LogConfig") or {}
     spec["extra_hosts"] = list(host.get("ExtraHosts") or [])
     spec["dns"] = list(host.get("Dns") or [])
     spec["dns_search"] = list(host.get("DnsSearch") or [])
     spec["dns_options"] = list(host.get("DnsOptions") or [])
-    spec["log_config"] = {"type": log_config["Type"], "config": dict(log_config.get("Config") or {})} if log_config.get("Type") else {}
+    spec["log_config"] = (
+        {"type": log_config["Type"], "config": dict(log_config.get("Config") or {})} if log_config.get("Type") else {}
+    )
     spec["ulimits"] = [
         {"name": limit["Name"], "soft": limit["Soft"], "hard": limit["Hard"]} for limit in host.get("Ulimits") or []
     ]
@@ -642,14 +708,18 @@ def _copy_plain(spec: Dict[str, Any], inspect: Mapping[str, Any]) -> None:
     spec["shm_size"] = shared if shared and shared != _DEFAULT_SHM_SIZE else None
 
 
-def _restart_policy(host: Mapping[str, Any]) -> Dict[str, Any]:
+def _restart_policy(host: Mapping[str, Any]) -> dict[str, Any]:
     policy = host.get("RestartPolicy") or {}
     return {"Name": policy.get("Name") or "no", "MaximumRetryCount": policy.get("MaximumRetryCount") or 0}
 
 
-def _not_carried(legacy: Mapping[str, Any]) -> List[Dict[str, Any]]:
+def _not_carried(legacy: Mapping[str, Any]) -> list[dict[str, Any]]:
     host = _host(legacy)
-    found = [_leftover(name, host[name], "dropped", reason) for name, reason in _NOT_CARRIED.items() if _is_set(name, host.get(name))]
+    found = [
+        _leftover(name, host[name], "dropped", reason)
+        for name, reason in _NOT_CARRIED.items()
+        if _is_set(name, host.get(name))
+    ]
     user = _config(legacy).get("User")
     if user and user not in ("root", "0", "0:0"):
         found.append(_leftover("User", user, "dropped", "v2's image starts as root and gives up rights by itself"))
@@ -657,19 +727,19 @@ def _not_carried(legacy: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
 
 def _is_set(name: str, value: Any) -> bool:
-    neutral: Tuple[Any, ...] = (None, False, 0, -1, "", [], {})
+    neutral: tuple[Any, ...] = (None, False, 0, -1, "", [], {})
     return value not in neutral and not (name == "UTSMode" and value == "private")
 
 
-def _port_bindings(ports: Sequence[Mapping[str, str]]) -> Dict[str, List[Dict[str, str]]]:
-    bindings: Dict[str, List[Dict[str, str]]] = {}
+def _port_bindings(ports: Sequence[Mapping[str, str]]) -> dict[str, list[dict[str, str]]]:
+    bindings: dict[str, list[dict[str, str]]] = {}
     for port in ports:
         bindings.setdefault(port["container"], []).append({"HostIp": port["host_ip"], "HostPort": port["host_port"]})
     return bindings
 
 
-def _api_endpoint(network: Mapping[str, Any]) -> Dict[str, Any]:
-    body: Dict[str, Any] = {"Aliases": list(network["aliases"])}
+def _api_endpoint(network: Mapping[str, Any]) -> dict[str, Any]:
+    body: dict[str, Any] = {"Aliases": list(network["aliases"])}
     fixed = {"IPv4Address": network["ipv4_address"], "IPv6Address": network["ipv6_address"]}
     if any(fixed.values()):
         body["IPAMConfig"] = {name: address for name, address in fixed.items() if address}

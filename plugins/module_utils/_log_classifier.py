@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Dict, NamedTuple, Optional, Pattern, Tuple
+from typing import NamedTuple, Pattern
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _masking, _releases
 
@@ -42,27 +42,28 @@ class Event(NamedTuple):
 
     kind: str
     detail: str
-    cause: Optional[str] = None
-    way_out: Optional[str] = None
-    table: Optional[str] = None
-    rows: Optional[int] = None
+    cause: str | None = None
+    way_out: str | None = None
+    table: str | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
 class _Rule:
     pattern: Pattern[str]
     kind: str
-    cause: Optional[str] = None
-    way_out: Optional[str] = None
+    cause: str | None = None
+    way_out: str | None = None
 
 
-def _rule(pattern: str, kind: str, cause: Optional[str] = None, way_out: Optional[str] = None) -> _Rule:
+def _rule(pattern: str, kind: str, cause: str | None = None, way_out: str | None = None) -> _Rule:
     return _Rule(re.compile(pattern), kind, cause, way_out)
 
 
-# The first rule that matches decides; failures come first, so that no line of theirs is taken for progress. The texts are
-# those of pack/**/gpustack-migration.sh, gpustack/cmd/{prerun,db_migration,start}.py and s6-overlay in 2.0.0 to 2.2.3.
-_FAILURES: Tuple[_Rule, ...] = (
+# The first rule that matches decides; failures come first, so that no line of theirs is taken for progress. The texts
+# are those of pack/**/gpustack-migration.sh, gpustack/cmd/{prerun,db_migration,start}.py, gpustack/server/server.py and
+# s6-overlay in 2.0.0 to 2.2.3.
+_FAILURES: tuple[_Rule, ...] = (
     _rule(
         r"Failed to migrate: .*duplicate key value violates unique constraint",
         FAILURE,
@@ -96,7 +97,12 @@ _FAILURES: Tuple[_Rule, ...] = (
         "a port that the container needs is taken",
         "stop what listens there (ss -ltnp), or move the port with gpustack_extra_args",
     ),
-    _rule(r"One or more required ports are not available", FAILURE, "ports that the container needs are taken", "stop what listens there (ss -ltnp)"),
+    _rule(
+        r"One or more required ports are not available",
+        FAILURE,
+        "ports that the container needs are taken",
+        "stop what listens there (ss -ltnp)",
+    ),
     _rule(
         r"gpustack: error: unrecognized arguments: |gpustack \w+: error: |gpustack: error: ",
         FAILURE,
@@ -110,24 +116,53 @@ _FAILURES: Tuple[_Rule, ...] = (
         "remove the key from the file that --config-file names",
     ),
     _rule(r"Invalid port range: ", FAILURE, "a port range is not of the form N1-N2", "correct gpustack_extra_args"),
-    _rule(r"Unsupported database scheme", FAILURE, "the database URL is neither PostgreSQL nor MySQL", "remove it from the container's settings"),
     _rule(
-        r"could not access directory .*Permission denied|(?:initdb|mkdir|install|chown|chmod|postgres)\b.*Permission denied",
+        r"Unsupported database scheme",
         FAILURE,
-        "PostgreSQL (uid %d) cannot reach the data directory" % _releases.POSTGRES_UID,
+        "the database URL is neither PostgreSQL nor MySQL",
+        "remove it from the container's settings",
+    ),
+    _rule(
+        r"could not access directory .*Permission denied"
+        r"|(?:initdb|mkdir|install|chown|chmod|postgres)\b.*Permission denied",
+        FAILURE,
+        f"PostgreSQL (uid {_releases.POSTGRES_UID}) cannot reach the data directory",
         "give others r-x on the data directory and its log directory (gpustack_fix_permissions does)",
     ),
-    _rule(r"No space left on device", FAILURE, "a file system is full", "free space on the file system of the data directory and of Docker"),
     _rule(
-        r"s6-rc: warning: unable to start service ", FAILURE, "a service of the container did not start", _SEE_LOG
+        r"No space left on device",
+        FAILURE,
+        "a file system is full",
+        "free space on the file system of the data directory and of Docker",
     ),
-    _rule(r"s6-rc failed to properly bring all the services up", FAILURE, "a service of the container did not start", _SEE_LOG),
+    _rule(r"s6-rc: warning: unable to start service ", FAILURE, "a service of the container did not start", _SEE_LOG),
+    _rule(
+        r"s6-rc failed to properly bring all the services up",
+        FAILURE,
+        "a service of the container did not start",
+        _SEE_LOG,
+    ),
     _rule(r"rc\.init: fatal: stopping the container", FAILURE, "the container stops itself", _SEE_LOG),
     _rule(r"fatal: hook .*prerun.* exited", FAILURE, "the start-up check of the container failed", _SEE_LOG),
     _rule(r"Failed to pre-check the configuration: ", FAILURE, "the start-up check of the container failed", _SEE_LOG),
-    _rule(r"Config error: ", FAILURE, "the release does not take the container's settings", "correct gpustack_extra_args or gpustack_extra_env"),
-    _rule(r"Token is required when running as (?:a )?worker", FAILURE, "the worker has no token", "set gpustack_token for this host"),
-    _rule(r"Legacy UUID not found", FAILURE, "the worker has no uuid", "write one into the file worker_uuid of its data directory"),
+    _rule(
+        r"Config error: ",
+        FAILURE,
+        "the release does not take the container's settings",
+        "correct gpustack_extra_args or gpustack_extra_env",
+    ),
+    _rule(
+        r"Token is required when running as (?:a )?worker",
+        FAILURE,
+        "the worker has no token",
+        "set gpustack_token for this host",
+    ),
+    _rule(
+        r"Legacy UUID not found",
+        FAILURE,
+        "the worker has no uuid",
+        "write one into the file worker_uuid of its data directory",
+    ),
     _rule(
         r"Worker with name .* already exists",
         FAILURE,
@@ -135,44 +170,45 @@ _FAILURES: Tuple[_Rule, ...] = (
         "compare worker_name and worker_uuid in the data directories of the workers",
     ),
 )
-_EMPTY_STARTS: Tuple[_Rule, ...] = (
+_EMPTY_STARTS: tuple[_Rule, ...] = (
     _rule(
         r"No migration data dir specified, skipping",
         EMPTY_START,
         "the migration was skipped: its variable is not the one that this release reads",
-        "2.0.0 reads GPUSTACK_MIGRATION_DATA_DIR, every later release only GPUSTACK_DATA_MIGRATION=true; remove others from gpustack_extra_env",
+        "2.0.0 reads GPUSTACK_MIGRATION_DATA_DIR, every later release only GPUSTACK_DATA_MIGRATION=true;"
+        " remove others from gpustack_extra_env",
     ),
     _rule(
         r"Migration already completed previously",
         EMPTY_START,
-        "the migration was skipped: an earlier one left its mark (%s)" % _releases.MIGRATION_DONE_FILE,
+        f"the migration was skipped: an earlier one left its mark ({_releases.MIGRATION_DONE_FILE})",
         "set v2's files in the data directory aside (the upgrade does it when it goes back) and start again",
     ),
     _rule(
         r"Generated initial admin password",
         EMPTY_START,
         "the server made a first user: it started on an empty database",
-        "see that database.db is in the data directory that the container mounts; the way back puts the legacy files in place",
+        "see that database.db is in the data directory that the container mounts",
     ),
 )
-_PROGRESS: Tuple[_Rule, ...] = (
+_PROGRESS: tuple[_Rule, ...] = (
     _rule(r"Table (?P<table>\w+) has migrated (?P<rows>\d+) records", MIGRATED_TABLE),
     _rule(r"Old table (?P<table>\w+) has no data|Old database lack of (?P<table2>\w+), skip", MIGRATED_TABLE),
+    # The script's own line counts; the program's line of the same words comes before its process has ended well.
     _rule(r"\[INFO\] Migration completed successfully", MIGRATION_DONE),
     _rule(r"Starting database migration\.\.\.", MIGRATION_STARTED),
-    # The scripts' own line counts; the program's line of the same words comes before its process has ended well.
     _rule(r"Database migration completed\.", SCHEMA_DONE),
     _rule(r"GPUStack Server is ready|Serving GPUStack API on", READY),
     _rule(
-        r"Postgres is ready|redirecting log output|Using GPUSTACK_MIGRATION_DATA_DIR|Copied sqlite file|Synced \d+ sequences"
-        r"|Running schema upgrade|Database schema upgrade|Migration completed successfully|\[INFO\] Starting gpustack"
-        r"|Running database migration|GPUStack version|Pre-run checks|pre-run checks|={5,} ",
+        r"Postgres is ready|redirecting log output|Using GPUSTACK_MIGRATION_DATA_DIR|Copied sqlite file"
+        r"|Synced \d+ sequences|Running schema upgrade|Database schema upgrade|Migration completed successfully"
+        r"|\[INFO\] Starting gpustack|Running database migration|GPUStack version|Pre-run checks|pre-run checks|={5,} ",
         PROGRESS,
     ),
 )
 
 
-def classify(line: str) -> Optional[Event]:
+def classify(line: str) -> Event | None:
     """What a line of a v2 container's log says; None for a line that says nothing about the start."""
     text = _ANSI.sub("", line).strip()
     for rule in (*_FAILURES, *_EMPTY_STARTS, *_PROGRESS):
@@ -182,7 +218,7 @@ def classify(line: str) -> Optional[Event]:
     return None
 
 
-def _event(rule: _Rule, match: "re.Match[str]", text: str) -> Event:
+def _event(rule: _Rule, match: re.Match[str], text: str) -> Event:
     groups = match.groupdict()
     table = groups.get("table") or groups.get("table2")
     rows = int(groups.get("rows") or 0) if table else None
@@ -205,12 +241,12 @@ class FirstStart:
     """
 
     state: str = STARTING
-    tables: Dict[str, int] = field(default_factory=dict)
+    tables: dict[str, int] = field(default_factory=dict)
     schema_done: bool = False
     ready: bool = False
-    problem: Optional[Event] = None
+    problem: Event | None = None
 
-    def feed(self, line: str) -> Optional[Event]:
+    def feed(self, line: str) -> Event | None:
         """Take one more line; returns what it says."""
         event = classify(line)
         if event is not None and self.state not in (FAILED, EMPTY):
@@ -227,7 +263,10 @@ class FirstStart:
         elif event.kind == MIGRATION_DONE:
             self.state = MIGRATED
         elif event.kind in (SCHEMA_DONE, READY) and not migrated:
-            self.state, self.problem = EMPTY, event._replace(kind=EMPTY_START, cause=_NOT_MIGRATED[0], way_out=_NOT_MIGRATED[1])
+            self.state, self.problem = (
+                EMPTY,
+                event._replace(kind=EMPTY_START, cause=_NOT_MIGRATED[0], way_out=_NOT_MIGRATED[1]),
+            )
         elif event.kind in (MIGRATION_STARTED, MIGRATED_TABLE) and not migrated:
             self.state = MIGRATING
         if event.kind == MIGRATED_TABLE and event.table:

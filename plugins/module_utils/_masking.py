@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 MASK = "********"
 
@@ -59,7 +59,7 @@ _HARMLESS_NAMES = frozenset(("external_auth_post_logout_redirect_key", "public_k
 # with the switch -d before it, -dtTOKEN.
 _TOKEN_LETTER = re.compile(r"(?P<option>-d*t)(?P<value>.*)", re.DOTALL)
 
-# Credentials between the scheme and the host of a URL; the password may hold any character but "/" and blanks, also "@".
+# Credentials between the scheme and the host of a URL; the password may hold any character but "/" and blanks.
 _URL_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/:@]*)(?::(?P<password>[^\s/]*))?@")
 _SECRET_PARAMETER = re.compile(r"(?P<start>[?&;](?P<name>[^=&;#\s]+)=)(?P<value>[^&;#\s]*)")
 _NAME_VALUE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)=(?P<value>.*)", re.DOTALL)
@@ -75,9 +75,9 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET_WORDS.intersection(words)) or words[-1] in _LAST_SECRET_WORDS
 
 
-def mask_argv(argv: Sequence[str]) -> List[str]:
+def mask_argv(argv: Sequence[str]) -> list[str]:
     """An argument list with the values of secret options masked, in each form that argparse takes."""
-    masked: List[str] = []
+    masked: list[str] = []
     secret_follows = False
     for argument in argv:
         if secret_follows:
@@ -89,12 +89,12 @@ def mask_argv(argv: Sequence[str]) -> List[str]:
     return masked
 
 
-def mask_env(environment: Mapping[str, Any]) -> Dict[str, Any]:
+def mask_env(environment: Mapping[str, Any]) -> dict[str, Any]:
     """An environment with secret values masked, and credentials in the others."""
     return {name: mask_value(name, value) for name, value in environment.items()}
 
 
-def mask_env_list(environment: Iterable[str]) -> List[str]:
+def mask_env_list(environment: Iterable[str]) -> list[str]:
     """An environment in the engine's form, a list of NAME=value, masked."""
     return [_mask_assignment(entry) for entry in environment]
 
@@ -113,7 +113,7 @@ def mask_url(url: str) -> str:
     return _SECRET_PARAMETER.sub(_mask_parameter, _URL_CREDENTIALS.sub(_mask_credentials, url))
 
 
-def mask_text(text: str, secrets: Optional[Iterable[Optional[str]]] = None) -> str:
+def mask_text(text: str, secrets: Iterable[str | None] | None = None) -> str:
     """A text without these secrets, and without what looks like one: URL credentials, private keys, API keys."""
     for secret in sorted({secret for secret in secrets or () if secret}, key=len, reverse=True):
         if len(secret) >= _SHORTEST_SECRET:
@@ -126,10 +126,10 @@ def mask_patterns(text: str) -> str:
     return _API_KEY.sub(MASK, _PRIVATE_KEY.sub(MASK, mask_url(text)))
 
 
-def secret_values(argv: Sequence[str] = (), environment: Optional[Mapping[str, Any]] = None) -> List[str]:
+def secret_values(argv: Sequence[str] = (), environment: Mapping[str, Any] | None = None) -> list[str]:
     """The secrets in an argument list and an environment, so that texts can be cleared of them."""
     found = [str(value) for name, value in (environment or {}).items() if value and is_secret_name(name)]
-    for before, argument in zip([""] + list(argv), argv):
+    for before, argument in zip(["", *list(argv)], argv):
         if "=" not in before and _is_secret_option(before):
             found.append(argument)
         elif _is_secret_option(argument) and "=" in argument:
@@ -142,7 +142,7 @@ def secret_values(argv: Sequence[str] = (), environment: Optional[Mapping[str, A
 def _mask_argument(argument: str) -> str:
     if argument.startswith("--") and "=" in argument:
         option, value = argument.split("=", 1)
-        return "%s=%s" % (option, MASK if _is_secret_option(option) else mask_patterns(value))
+        return f"{option}={MASK if _is_secret_option(option) else mask_patterns(value)}"
     attached = _attached_value(argument)
     if attached:
         return argument[: -len(attached)] + MASK
@@ -155,7 +155,7 @@ def _mask_assignment(entry: str) -> str:
     match = _NAME_VALUE.fullmatch(entry)
     if not match:
         return mask_patterns(entry)
-    return "%s=%s" % (match.group("name"), mask_value(match.group("name"), match.group("value")))
+    return "{}={}".format(match.group("name"), mask_value(match.group("name"), match.group("value")))
 
 
 def _is_secret_option(argument: str) -> bool:
@@ -177,16 +177,16 @@ def _attached_value(argument: str) -> str:
     return match.group("value") if match else ""
 
 
-def _words(name: str) -> List[str]:
+def _words(name: str) -> list[str]:
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)
     return [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
 
 
-def _mask_credentials(match: "re.Match[str]") -> str:
+def _mask_credentials(match: re.Match[str]) -> str:
     if match.group("password") is None:
-        return "%s%s@" % (match.group("scheme"), MASK)
-    return "%s%s:%s@" % (match.group("scheme"), match.group("user"), MASK)
+        return "{}{}@".format(match.group("scheme"), MASK)
+    return "{}{}:{}@".format(match.group("scheme"), match.group("user"), MASK)
 
 
-def _mask_parameter(match: "re.Match[str]") -> str:
+def _mask_parameter(match: re.Match[str]) -> str:
     return match.group("start") + (MASK if is_secret_name(match.group("name")) else match.group("value"))

@@ -9,7 +9,7 @@ import argparse
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple, Union
+from typing import Any, Mapping, NoReturn, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _masking, _releases
 
@@ -42,26 +42,26 @@ class Option:
 
     name: str
     kind: str = "text"  # text | integer | json | flag | list
-    letter: Optional[str] = None
-    variable: Optional[str] = None
+    letter: str | None = None
+    variable: str | None = None
 
     @property
     def destination(self) -> str:
         return self.name.replace("-", "_")
 
     @property
-    def environment(self) -> Optional[str]:
+    def environment(self) -> str | None:
         """The variable that legacy and v2 read for this option; options that take a list have none."""
         if self.kind == "list" or self.name == "enable-hf-xet":
             return None
         return self.variable or "GPUSTACK_" + self.destination.upper()
 
 
-def _options(kind: str, names: str) -> List[Option]:
+def _options(kind: str, names: str) -> list[Option]:
     return [Option(name, kind) for name in names.split()]
 
 
-LEGACY_OPTIONS: Dict[str, Option] = {
+LEGACY_OPTIONS: dict[str, Option] = {
     option.destination: option
     for option in [
         Option("debug", "flag", letter="d"),
@@ -96,7 +96,14 @@ LEGACY_OPTIONS: Dict[str, Option] = {
 }
 
 # Secrets go by environment, where only root and the container read them, not by an argument that every process sees.
-_SECRETS = ("token", "huggingface_token", "bootstrap_password", "database_url", "oidc_client_secret", "saml_sp_private_key")
+_SECRETS = (
+    "token",
+    "huggingface_token",
+    "bootstrap_password",
+    "database_url",
+    "oidc_client_secret",
+    "saml_sp_private_key",
+)
 
 _RAY = tuple(name for name in LEGACY_OPTIONS if "ray" in name.split("_"))
 _RPC = ("disable_rpc_servers", "rpc_server_port_range", "rpc_server_args")
@@ -109,10 +116,10 @@ REMOVED_KEYS = tuple(sorted((*_RAY, *_RPC, "ollama_library_base_url")))
 class Translation:
     """What the v2 container gets, and what became of everything else."""
 
-    arguments: List[str] = field(default_factory=list)
-    environment: Dict[str, str] = field(default_factory=dict)
-    leftovers: List[Dict[str, Any]] = field(default_factory=list)
-    problems: List[Dict[str, str]] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    leftovers: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -134,8 +141,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _not_understood(cause: str) -> str:
     return (
-        "the legacy arguments cannot be understood (%s), so `gpustack start` 0.7 would have refused them too; recreate the"
-        " legacy container with valid arguments, or with the same settings in its environment" % cause
+        f"the legacy arguments cannot be understood ({cause}), so `gpustack start` 0.7 would have refused them too;"
+        " recreate the legacy container with valid arguments, or with the same settings in its environment"
     )
 
 
@@ -149,14 +156,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-h", "--help", dest="help", action="store_true")
     for option in LEGACY_OPTIONS.values():
         names = ["-" + option.letter] if option.letter else []
-        arguments: Dict[str, Any] = {"flag": {"action": "store_true"}, "list": {"action": "append"}}.get(option.kind, {})
+        arguments: dict[str, Any] = {"flag": {"action": "store_true"}, "list": {"action": "append"}}.get(
+            option.kind, {}
+        )
         if option.kind in ("integer", "json"):
             arguments = {"type": _integer if option.kind == "integer" else json.loads}
         parser.add_argument(*names, "--" + option.name, dest=option.destination, **arguments)
     return parser
 
 
-def parse(argv: Sequence[str]) -> Dict[str, Any]:
+def parse(argv: Sequence[str]) -> dict[str, Any]:
     """
     The values of a legacy argument list by name with underscores, in the order of the arguments.
 
@@ -165,15 +174,15 @@ def parse(argv: Sequence[str]) -> Dict[str, Any]:
     namespace, unknown = _parser().parse_known_args(list(argv))
     if unknown:
         names = [argument.split("=", 1)[0] for argument in unknown if argument.startswith("-")]
-        raise OptionsError(_not_understood("unrecognized: %s" % (", ".join(names) or "%d words" % len(unknown))))
+        raise OptionsError(_not_understood("unrecognized: " + (", ".join(names) or f"{len(unknown)} words")))
     values = vars(namespace)
     if "help" in values:
         raise OptionsError(_not_understood("--help prints a text and starts nothing"))
     return dict(values)
 
 
-def start_arguments(entrypoint: Optional[Sequence[str]], command: Optional[Sequence[str]]) -> List[str]:
-    """The arguments of `gpustack start` in a container's entry point and command, for each form that images and users have."""
+def start_arguments(entrypoint: Sequence[str] | None, command: Sequence[str] | None) -> list[str]:
+    """The arguments of `gpustack start` in a container's entry point and command, in each form that is known."""
     words = list(entrypoint or []) + list(command or [])
     for index, word in enumerate(words):
         if word.rsplit("/", 1)[-1] == "gpustack" and words[index + 1 : index + 2] == ["start"]:
@@ -182,12 +191,12 @@ def start_arguments(entrypoint: Optional[Sequence[str]], command: Optional[Seque
             # sh -c '... gpustack start "$@"' NAME ARGUMENTS: the word after the script is $0.
             return words[index + 2 :]
     raise OptionsError(
-        "the container does not run `gpustack start` in a form that is known; recreate the legacy container with the image's"
-        " own entry point and its arguments after the image"
+        "the container does not run `gpustack start` in a form that is known; recreate the legacy container with the"
+        " image's own entry point and its arguments after the image"
     )
 
 
-def config_keys(text: str) -> List[str]:
+def config_keys(text: str) -> list[str]:
     """The top-level keys of a YAML configuration file, read without a YAML library."""
     return re.findall(r"^[\"']?([A-Za-z_][A-Za-z0-9_]*)[\"']?[ \t]*:(?=\s|$)", text, re.MULTILINE)
 
@@ -195,9 +204,9 @@ def config_keys(text: str) -> List[str]:
 def translate(
     argv: Sequence[str],
     environment: Mapping[str, str],
-    release: Union[str, _releases.Release],
+    release: str | _releases.Release,
     role: str,
-    config_file_keys: Optional[Sequence[str]] = None,
+    config_file_keys: Sequence[str] | None = None,
 ) -> Translation:
     """
     The v2 arguments and environment for a legacy argument list and environment (without the image's own variables).
@@ -218,9 +227,9 @@ def translate(
     return result
 
 
-def values_of(arguments: Sequence[str], environment: Mapping[str, str]) -> Dict[str, Any]:
-    """Settings by name that v2 arguments (separate or joined by "=") and variables make; what is later in the list wins."""
-    values: Dict[str, Any] = {
+def values_of(arguments: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """Settings by name that v2 arguments (separate or joined by "=") and variables make; arguments win."""
+    values: dict[str, Any] = {
         name[len("GPUSTACK_") :].lower(): value for name, value in environment.items() if name.startswith("GPUSTACK_")
     }
     values = {name: _switch(value) for name, value in values.items()}
@@ -240,16 +249,19 @@ def check_extra_arguments(arguments: Sequence[str]) -> None:
     """Arguments of the operator's own: none that the image would split or skip, and no secrets."""
     secrets = [argument for argument, masked in zip(arguments, _masking.mask_argv(arguments)) if argument != masked]
     if secrets:
-        raise OptionsError("gpustack_extra_args holds a secret, which every process of the host could read; put it into gpustack_extra_env")
+        raise OptionsError(
+            "gpustack_extra_args holds a secret, which every process of the host could read;"
+            " put it into gpustack_extra_env"
+        )
     for argument in arguments:
         if re.search(r"\A\Z|[\s*?\[]", argument):
             raise OptionsError(
-                "gpustack_extra_args holds '%s', which the image would split, expand or skip; put it into gpustack_extra_env as GPUSTACK_<OPTION>"
-                % argument
+                f"gpustack_extra_args holds '{argument}', which the image would split, expand or skip;"
+                " put it into gpustack_extra_env as GPUSTACK_<OPTION>"
             )
 
 
-def _leftover(name: str, value: Any, action: str, reason: str, loss: Optional[str] = None) -> Dict[str, Any]:
+def _leftover(name: str, value: Any, action: str, reason: str, loss: str | None = None) -> dict[str, Any]:
     text = value if isinstance(value, str) else json.dumps(value)
     return {"item": name, "value": _masking.mask_value(name, text), "action": action, "reason": reason, "loss": loss}
 
@@ -263,15 +275,15 @@ def _switch(value: str) -> Any:
     return lowered == "true" if lowered in ("true", "false") else value
 
 
-# --- the environment ---------------------------------------------------------------------------------------------------
+# --- the environment ------------------------------------------------------------------------------
 
 
 def _take_environment(
     environment: Mapping[str, str], arguments: Mapping[str, Any], target: _Target, result: Translation
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Variables that stand for options, by option; every other variable goes into the result as it is."""
     by_variable = {option.environment: option for option in LEGACY_OPTIONS.values() if option.environment}
-    found: Dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for name, value in environment.items():
         renamed = _rename(name, environment, target, result)
         if renamed is None:
@@ -280,9 +292,13 @@ def _take_environment(
         if option is None or option.variable == "HF_HUB_ENABLE_HF_TRANSFER":
             result.environment[renamed] = value
         elif value == "":
-            result.leftovers.append(_leftover(name, value, "dropped", "empty, which 0.7 takes for not set and v2 does not"))
+            result.leftovers.append(
+                _leftover(name, value, "dropped", "empty, which 0.7 takes for not set and v2 does not")
+            )
         elif option.destination in arguments:
-            result.leftovers.append(_leftover(name, value, "dropped", "the argument %s overrides it" % _flag_name(option.destination)))
+            result.leftovers.append(
+                _leftover(name, value, "dropped", f"the argument {_flag_name(option.destination)} overrides it")
+            )
         else:
             found[option.destination] = _variable_value(option, name, value)
     return found
@@ -297,10 +313,12 @@ def _variable_value(option: Option, name: str, value: str) -> Any:
     try:
         return json.loads(value)
     except ValueError:
-        raise OptionsError("the legacy variable %s holds no valid JSON ('%s'); correct it in the legacy container" % (name, value)) from None
+        raise OptionsError(
+            f"the legacy variable {name} holds no valid JSON ('{value}'); correct it in the legacy container"
+        ) from None
 
 
-def _rename(name: str, environment: Mapping[str, str], target: _Target, result: Translation) -> Optional[str]:
+def _rename(name: str, environment: Mapping[str, str], target: _Target, result: Translation) -> str | None:
     """The v2 name of a variable, None when it does not go over."""
     if name in ROLLOUT_VARIABLES:
         result.leftovers.append(_leftover(name, environment[name], "dropped", "only the roll-out sets it"))
@@ -311,17 +329,19 @@ def _rename(name: str, environment: Mapping[str, str], target: _Target, result: 
     option = LEGACY_OPTIONS.get(setting.lower())
     renamed = option.environment if option and option.environment else target.release.settings_prefix + setting
     if renamed != name and renamed in environment:
-        result.leftovers.append(_leftover(name, environment[name], "dropped", "%s overrides it" % renamed))
+        result.leftovers.append(_leftover(name, environment[name], "dropped", f"{renamed} overrides it"))
         return None
     if renamed != name:
-        result.leftovers.append(_leftover(name, environment[name], "renamed", "v2 reads it as %s" % renamed))
+        result.leftovers.append(_leftover(name, environment[name], "renamed", f"v2 reads it as {renamed}"))
     return renamed
 
 
-# --- one option --------------------------------------------------------------------------------------------------------
+# --- one option -----------------------------------------------------------------------------------
 
 
-def _translate_one(name: str, value: Any, argument: bool, given: Mapping[str, Any], target: _Target, result: Translation) -> None:
+def _translate_one(
+    name: str, value: Any, argument: bool, given: Mapping[str, Any], target: _Target, result: Translation
+) -> None:
     item = _flag_name(name) if argument else str(LEGACY_OPTIONS[name].environment)
     dropped = _why_dropped(name, value, target)
     if dropped:
@@ -329,11 +349,11 @@ def _translate_one(name: str, value: Any, argument: bool, given: Mapping[str, An
     elif name != "system_reserved":
         renamed = _renamed_option(name, given, target)
         if renamed:
-            result.leftovers.append(_leftover(item, value, "renamed", "%s in v2: %s" % renamed))
+            result.leftovers.append(_leftover(item, value, "renamed", "{} in v2: {}".format(*renamed)))
         _emit(name, renamed[0][2:].replace("-", "_") if renamed else name, item, value, argument, target, result)
 
 
-def _why_dropped(name: str, value: Any, target: _Target) -> Optional[Tuple[str, Optional[str]]]:
+def _why_dropped(name: str, value: Any, target: _Target) -> tuple[str, str | None] | None:
     """Why an option does not go over, and the class of loss, if it is one."""
     effective = value is not False
     if name in _RAY:
@@ -344,7 +364,10 @@ def _why_dropped(name: str, value: Any, target: _Target) -> Optional[Tuple[str, 
         return "v2 has no Ollama library", OLLAMA
     if name == "host":
         everywhere = value in ("0.0.0.0", "::", "")
-        return "v2's gateway listens on every address; restrict it by published ports or a firewall", None if everywhere else DROPPED_OPTIONS
+        return (
+            "v2's gateway listens on every address; restrict it by published ports or a firewall",
+            None if everywhere else DROPPED_OPTIONS,
+        )
     if name == "worker_name":
         return "the file worker_name carries the worker's identity", None
     if name == "database_url" and str(value).startswith("sqlite:"):
@@ -356,7 +379,7 @@ def _why_dropped(name: str, value: Any, target: _Target) -> Optional[Tuple[str, 
     return None
 
 
-def _renamed_option(name: str, given: Mapping[str, Any], target: _Target) -> Optional[Tuple[str, str]]:
+def _renamed_option(name: str, given: Mapping[str, Any], target: _Target) -> tuple[str, str] | None:
     if name == "disable_metrics":
         return "--disable-worker-metrics", "the old name now means the server's metrics"
     if name == "metrics_port":
@@ -380,7 +403,7 @@ def _emit(old: str, name: str, item: str, value: Any, argument: bool, target: _T
         result.environment[str(variable)] = value
         if argument:
             why = "a secret" if old in _SECRETS else "an argument would be split or expanded"
-            result.leftovers.append(_leftover(item, value, "moved", "to the variable %s: %s" % (variable, why)))
+            result.leftovers.append(_leftover(item, value, "moved", f"to the variable {variable}: {why}"))
 
 
 def _emit_flag(option: Option, name: str, value: Any, argument: bool, result: Translation) -> None:
@@ -398,21 +421,23 @@ def _emit_list(name: str, item: str, values: Sequence[str], target: _Target, res
         return
     variable = target.release.settings_prefix + name.upper()
     result.environment[variable] = json.dumps(list(values), separators=(",", ":"))
-    reason = "to the variable %s: an argument would be split or expanded" % variable
+    reason = f"to the variable {variable}: an argument would be split or expanded"
     result.leftovers.append(_leftover(item, list(values), "moved", reason))
 
 
-# --- what v2 must be told ----------------------------------------------------------------------------------------------
+# --- what v2 must be told -------------------------------------------------------------------------
 
 
 def _add_embedded_worker(given: Mapping[str, Any], target: _Target, result: Translation) -> None:
     if target.role != "both" or not target.release.has_enable_worker:
         return
     result.arguments.append("--enable-worker")
-    result.leftovers.append(_leftover("--enable-worker", True, "added", "the legacy server had an embedded worker, which v2 must be told"))
+    result.leftovers.append(
+        _leftover("--enable-worker", True, "added", "the legacy server had an embedded worker, which v2 must be told")
+    )
 
 
-def _add_reserved(given: Mapping[str, Any], keys: Optional[Sequence[str]], target: _Target, result: Translation) -> None:
+def _add_reserved(given: Mapping[str, Any], keys: Sequence[str] | None, target: _Target, result: Translation) -> None:
     """What the legacy worker reserved, said explicitly: v2's default is nothing."""
     said = given.get("system_reserved")
     if said is None and (not target.runs_worker or "system_reserved" in (keys or ())):
@@ -420,23 +445,28 @@ def _add_reserved(given: Mapping[str, Any], keys: Optional[Sequence[str]], targe
     text = json.dumps(_effective_reserved(said), separators=(",", ":"))
     result.arguments += ["--system-reserved", text]
     if said is None:
-        result.leftovers.append(_leftover("--system-reserved", text, "added", "the legacy default; v2 reserves nothing unless told"))
+        result.leftovers.append(
+            _leftover("--system-reserved", text, "added", "the legacy default; v2 reserves nothing unless told")
+        )
 
 
-def _effective_reserved(said: Any) -> Dict[str, Any]:
+def _effective_reserved(said: Any) -> dict[str, Any]:
     """0.7 takes the old names too, and its defaults for what is absent or zero (gpustack/worker/worker.py@0.7.1)."""
     if said is not None and not isinstance(said, dict):
         raise OptionsError("--system-reserved holds no JSON object; correct it in the legacy container")
     values = said or {}
     return {
-        name: values.get(name) or values.get(_LEGACY_RESERVED_OLD_NAMES[name], default) for name, default in _LEGACY_RESERVED.items()
+        name: values.get(name) or values.get(_LEGACY_RESERVED_OLD_NAMES[name], default)
+        for name, default in _LEGACY_RESERVED.items()
     }
 
 
-# --- the configuration file --------------------------------------------------------------------------------------------
+# --- the configuration file -----------------------------------------------------------------------
 
 
-def _check_config_file(given: Mapping[str, Any], keys: Optional[Sequence[str]], target: _Target, result: Translation) -> None:
+def _check_config_file(
+    given: Mapping[str, Any], keys: Sequence[str] | None, target: _Target, result: Translation
+) -> None:
     """The file itself is carried over untouched; what v2 reads differently in it is reported."""
     path = given.get("config_file")
     if path is None:
@@ -446,14 +476,20 @@ def _check_config_file(given: Mapping[str, Any], keys: Optional[Sequence[str]], 
         return
     removed = [key for key in keys if key in REMOVED_KEYS]
     if removed and target.release.yaml_extra_fatal:
-        cause = "%s, at which GPUStack %s ends" % (", ".join(removed), target.release.version)
-        _problem(result, path, "config_file_keys", cause, "remove them from the file, without which 0.7 runs with its defaults")
+        cause = "{}, at which GPUStack {} ends".format(", ".join(removed), target.release.version)
+        _problem(
+            result,
+            path,
+            "config_file_keys",
+            cause,
+            "remove them from the file, without which 0.7 runs with its defaults",
+        )
     elif removed:
         loss = OLLAMA if removed == ["ollama_library_base_url"] else DROPPED_OPTIONS
         result.leftovers.append(_leftover(path, ", ".join(removed), "dropped", "v2 ignores these keys", loss))
     metrics = [key for key in keys if key in ("metrics_port", "disable_metrics")]
     if metrics and target.runs_worker:
-        cause = "%s, which in v2 mean the server's metrics" % ", ".join(metrics)
+        cause = "{}, which in v2 mean the server's metrics".format(", ".join(metrics))
         _problem(result, path, "config_file_metrics", cause, _TO_ARGUMENTS)
     if "port" in keys and "ssl_certfile" in keys and target.role != "worker":
         cause = "port beside ssl_certfile, which in v2 means the port without TLS"
@@ -464,4 +500,4 @@ _TO_ARGUMENTS = "move them from the file to the legacy container's arguments, wh
 
 
 def _problem(result: Translation, path: str, code: str, cause: str, way_out: str) -> None:
-    result.problems.append({"code": code, "cause": "the configuration file %s has %s" % (path, cause), "way_out": way_out})
+    result.problems.append({"code": code, "cause": f"the configuration file {path} has {cause}", "way_out": way_out})

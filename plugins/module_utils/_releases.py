@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Mapping, NamedTuple
 
 # Where the images expect the data directory (pack/Dockerfile of every release).
 IMAGE_DATA_DIR = "/var/lib/gpustack"
@@ -35,7 +35,7 @@ LEGACY_SUPPORTED_TEXT = "0.7.x"
 
 # Alembic heads of legacy databases -> the releases that leave a database at this head
 # (gpustack/migrations/versions at the tags).
-LEGACY_HEADS: Dict[str, Tuple[str, ...]] = {
+LEGACY_HEADS: dict[str, tuple[str, ...]] = {
     "1dd9fa5b38ff": ("0.1.0",),
     "8277680cfcb7": ("0.1.1", "0.1.2"),
     "6dcb3a50da19": ("0.2.0", "0.2.1"),
@@ -53,7 +53,7 @@ LEGACY_HEADS: Dict[str, Tuple[str, ...]] = {
 MIGRATION_SOURCE_HEAD = "d19176de3b74"
 
 
-class UnknownRelease(ValueError):
+class UnknownReleaseError(ValueError):
     """A version that the release table does not hold."""
 
 
@@ -62,7 +62,7 @@ class Listener(NamedTuple):
 
     port: int
     service: str
-    option: Optional[str]
+    option: str | None
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ class Release:
     # What starts the migration. The value None means the data directory's path inside the container. From
     # 2.0.1 on the script compares with lower-case "true" and ignores the older variable in silence.
     migration_variable: str = "GPUSTACK_DATA_MIGRATION"
-    migration_value: Optional[str] = "true"
+    migration_value: str | None = "true"
     # The internal API port (gpustack/config/config.py: api_port).
     api_port: int = 30080
     # From 2.2.0 the server has a proxy listener (config.py: proxy_port).
-    proxy_port: Optional[int] = None
+    proxy_port: int | None = None
     # From 2.1.0 the server runs Grafana and Prometheus (utils/s6_services.py).
-    observability_ports: Tuple[int, ...] = ()
+    observability_ports: tuple[int, ...] = ()
     # From 2.1.1 the observability ports can be moved (--builtin-grafana-port, --builtin-prometheus-port).
     observability_options: bool = False
     # 2.0.1 and 2.0.2 want the TLS port free even without a certificate (cmd/prerun.py: ports_for_services).
@@ -113,21 +113,21 @@ class Release:
     # Whether the project's own matrix proves an upgrade to it.
     proven: bool = False
 
-    def migration_environment(self, data_dir: str = IMAGE_DATA_DIR) -> Dict[str, str]:
+    def migration_environment(self, data_dir: str = IMAGE_DATA_DIR) -> dict[str, str]:
         """The variable that starts the migration, with the data directory's path inside the container."""
         return {self.migration_variable: data_dir if self.migration_value is None else self.migration_value}
 
     def mirrors_own_container(self, role: str) -> bool:
-        """Whether a container of this role starts siblings, and so needs Docker's socket, privileges and its own name."""
+        """Whether a container of this role starts others, and so needs Docker's socket, privileges and its own name."""
         return role in ("worker", "both") or self.server_needs_privileges
 
     @property
-    def server_ports(self) -> Dict[int, str]:
+    def server_ports(self) -> dict[int, str]:
         """Ports of a server with default settings -> what they are for."""
         return {listener.port: listener.service for listener in listeners(self, "server")}
 
     @property
-    def worker_ports(self) -> Dict[int, str]:
+    def worker_ports(self) -> dict[int, str]:
         """Ports of a worker with default settings -> what they are for."""
         return {listener.port: listener.service for listener in listeners(self, "worker")}
 
@@ -147,15 +147,15 @@ _GATEWAY = (
 )
 
 
-def listeners(release: Release, role: str, options: Optional[Mapping[str, Any]] = None) -> List[Listener]:
+def listeners(release: Release, role: str, options: Mapping[str, Any] | None = None) -> list[Listener]:
     """
     The ports that a container of this release and role listens on.
 
-    `options` are values of the container's own settings by name with underscores, e.g. {"port": 8080, "ssl_certfile": "..."}.
+    `options` are the container's own settings by name with underscores, e.g. {"port": 8080, "ssl_certfile": "..."}.
     """
     values = dict(options or {})
     gateway = values.get("gateway_mode") != "disabled"
-    found: List[Listener] = []
+    found: list[Listener] = []
     if role in ("server", "both"):
         found += _server_listeners(release, values, gateway)
     if role in ("worker", "both"):
@@ -168,7 +168,7 @@ def listeners(release: Release, role: str, options: Optional[Mapping[str, Any]] 
     return sorted(found)
 
 
-def _server_listeners(release: Release, values: Mapping[str, Any], gateway: bool) -> List[Listener]:
+def _server_listeners(release: Release, values: Mapping[str, Any], gateway: bool) -> list[Listener]:
     found = []
     if gateway:
         found.append(_listener(values, "port", 80, "gateway"))
@@ -185,7 +185,7 @@ def _server_listeners(release: Release, values: Mapping[str, Any], gateway: bool
     return found
 
 
-def _observability_listeners(release: Release, values: Mapping[str, Any]) -> List[Listener]:
+def _observability_listeners(release: Release, values: Mapping[str, Any]) -> list[Listener]:
     grafana, prometheus = release.observability_ports
     if not release.observability_options:
         return [Listener(grafana, "Grafana", None), Listener(prometheus, "Prometheus", None)]
@@ -195,7 +195,7 @@ def _observability_listeners(release: Release, values: Mapping[str, Any]) -> Lis
     ]
 
 
-def _worker_listeners(values: Mapping[str, Any]) -> List[Listener]:
+def _worker_listeners(values: Mapping[str, Any]) -> list[Listener]:
     found = [_listener(values, "worker_port", 10150, "worker API")]
     if not values.get("disable_worker_metrics"):
         found.append(_listener(values, "worker_metrics_port", 10151, "worker metrics"))
@@ -293,7 +293,7 @@ _TABLE = (
     ),
 )
 
-RELEASES: Dict[str, Release] = {release.version: release for release in _TABLE}
+RELEASES: dict[str, Release] = {release.version: release for release in _TABLE}
 
 DEFAULT = "2.2.3"
 
@@ -304,15 +304,15 @@ def normalise(version: str) -> str:
     """The version without a leading "v": "v2.2.3" and "2.2.3" are the same release."""
     match = _VERSION.fullmatch(str(version).strip())
     if not match:
-        raise UnknownRelease(
-            "'%s' is not a GPUStack version such as 2.2.3 or v2.2.3; known are: %s" % (version, ", ".join(RELEASES))
+        raise UnknownReleaseError(
+            "'{}' is not a GPUStack version such as 2.2.3 or v2.2.3; known are: {}".format(version, ", ".join(RELEASES))
         )
     return match.group(1)
 
 
 def find(version: str, allow_unproven: bool = False) -> Release:
     """
-    The release of a version; `UnknownRelease` names the known ones.
+    The release of a version; `UnknownReleaseError` names the known ones.
 
     With `allow_unproven` a version newer than the table is taken to behave like the table's newest, without a known
     schema head: the caller then gates on rows alone.
@@ -323,9 +323,9 @@ def find(version: str, allow_unproven: bool = False) -> Release:
     newest = _TABLE[-1]
     if allow_unproven and at_least(number, newest.version):
         return _like(newest, number)
-    raise UnknownRelease(
-        "GPUStack %s is not in the release table; choose one of %s, or set gpustack_allow_unproven for a release newer than %s"
-        % (number, ", ".join(RELEASES), newest.version)
+    raise UnknownReleaseError(
+        f"GPUStack {number} is not in the release table; choose one of {', '.join(RELEASES)}, or set"
+        f" gpustack_allow_unproven for a release newer than {newest.version}"
     )
 
 
@@ -340,18 +340,18 @@ def at_least(version: str, floor: str) -> bool:
     return version_key(version) >= version_key(floor)
 
 
-def version_key(version: str) -> Tuple[int, ...]:
+def version_key(version: str) -> tuple[int, ...]:
     """Numbers of a dotted version, padded to three, for comparing."""
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     return numbers + (0,) * (3 - len(numbers))
 
 
-def legacy_release(head: str) -> Optional[str]:
+def legacy_release(head: str) -> str | None:
     """The newest legacy release that leaves a database at this schema head; None for any other head."""
     releases = LEGACY_HEADS.get(head)
     return releases[-1] if releases else None
 
 
-def is_supported_legacy(version: Optional[str]) -> bool:
+def is_supported_legacy(version: str | None) -> bool:
     """Whether an upgrade from this legacy release is supported; an unknown release is not."""
     return version is not None and version.strip().lstrip("v") in LEGACY_SUPPORTED
