@@ -133,7 +133,7 @@ def vendor(name: str | None, device_type: str | None) -> str:
 
 
 def compare_gpus(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Comparison:
-    """The same GPUs? Vendor, count and index must be equal; v2 reads name and memory by other means, so they only warn."""
+    """The same GPUs? Vendor, count and index must be equal; name and memory only warn: v2 reads them by other means."""
     was, now = _by_vendor_and_index(before), _by_vendor_and_index(after)
     problems = _count_problems(before, after)
     problems += [f"GPU {index} ({maker}) is gone" for maker, index in _missing(was, now)]
@@ -157,6 +157,40 @@ def compare_identity(before: Mapping[str, Any], after: Mapping[str, Any]) -> Com
         if before.get(key) not in (None, "") and before[key] != after[key]
     ]
     return Comparison(problems, warnings)
+
+
+def judge(
+    expected: Iterable[Mapping[str, Any]], workers: Iterable[Mapping[str, Any]], since: float | None = None
+) -> list[dict[str, Any]]:
+    """Each expected worker against the server's records: READY, itself, with its GPUs, and alive since a time.
+
+    ``expected`` are worker records (``since`` of a record wins over the argument); ``workers`` is what the server knows
+    now. The server writes heartbeats in whole seconds.
+    """
+    now = list(workers)
+    return [_judgement(worker, _same_worker(worker, now), worker.get("since") or since) for worker in expected]
+
+
+def _same_worker(expected: Mapping[str, Any], workers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    for key in ("id", "name"):
+        for worker in workers:
+            if expected.get(key) is not None and worker[key] == expected[key]:
+                return worker
+    return None
+
+
+def _judgement(expected: Mapping[str, Any], worker: Mapping[str, Any] | None, since: float | None) -> dict[str, Any]:
+    if worker is None:
+        return {"name": expected["name"], "problems": ["the server does not know it"], "warnings": []}
+    identity = compare_identity(expected, worker)
+    gpus = compare_gpus(expected.get("gpus") or [], worker["gpus"])
+    problems = identity.problems + gpus.problems
+    if worker["state"] != "ready":
+        message = worker.get("state_message")
+        problems.append("its state is {}{}".format(worker["state"], f" ({message})" if message else ""))
+    if since is not None and (worker["heartbeat"] is None or worker["heartbeat"] < int(since)):
+        problems.append("no heartbeat since its container started")
+    return {"name": expected["name"], "problems": problems, "warnings": identity.warnings + gpus.warnings}
 
 
 def epoch(value: Any) -> float | None:

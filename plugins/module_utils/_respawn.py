@@ -21,7 +21,7 @@ class MissingLibraryError(Exception):
 
 
 def ensure(module_names: Iterable[str], state_dir: str) -> None:
-    """Return when all libraries import here in an accepted version; else start the module anew in the private environment.
+    """Return when all libraries import here in an accepted version; else run the module in the private environment.
 
     The module's process ends in the second case. Call it before anything was done.
     """

@@ -29,6 +29,8 @@ try:
 except ImportError:  # a Python built without it
     sqlite3 = None  # type: ignore[assignment]
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _sqlite_reader
+
 DATABASE = "database.db"
 #: What belongs to the database: without these two a copy lacks committed rows, or holds uncommitted ones.
 DATABASE_FILES = (DATABASE, DATABASE + "-wal", DATABASE + "-journal")
@@ -44,7 +46,6 @@ MANIFEST_FORMAT = 1
 _BLOCK = 1024 * 1024
 _DIRECTORY_MODE = 0o700
 _FILE_MODE = 0o600
-_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _BUSY_TIMEOUT = 30.0
 
 
@@ -110,7 +111,7 @@ def require_private(path: str) -> None:
         )
     if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SnapshotError(
-            f"{path} (mode {octal(facts.st_mode)}) can be written by others; chmod go-w it, or choose another directory."
+            f"{path} (mode {octal(facts.st_mode)}) can be written by others; chmod go-w it, or choose another one."
         )
 
 
@@ -249,13 +250,9 @@ def _remove_if_there(path: str) -> None:
 def hot_journal(path: str) -> bool:
     """Whether an unclean stop left a rollback journal that the database needs.
 
-    A journal that is done with is gone, empty, or begins with zeros (journal modes delete, truncate and persist).
+    It belongs to the copy. `gpustack migrate` ignores it, so an upgrade from such an original has to be refused.
     """
-    try:
-        with open(path + "-journal", "rb") as journal:
-            return journal.read(len(_JOURNAL_MAGIC)) == _JOURNAL_MAGIC
-    except FileNotFoundError:
-        return False
+    return _sqlite_reader.has_hot_journal(path)
 
 
 def recover(copy_dir: str, recovered_dir: str) -> RecoveredFacts:
@@ -282,6 +279,7 @@ def backup_live(database: str, target: str) -> FileRecord:
 
     The copy needs no WAL. The record has the bytes of the copy, and mode and owner of the original.
     """
+    _require_in_use(database)
     make_backup_dir(os.path.dirname(target))
     temporary = target + ".new"
     for leftover in (temporary, temporary + "-wal", temporary + "-shm", temporary + "-journal"):
@@ -307,6 +305,18 @@ def backup_live(database: str, target: str) -> FileRecord:
         original.st_uid,
         original.st_gid,
     )
+
+
+def _require_in_use(database: str) -> None:
+    """SQLite would create the ``-shm`` of a WAL database that nobody has open: reading must not write."""
+    if not os.path.exists(database):
+        raise SnapshotError(f"{database} is not there; name the data directory of a GPUStack 0.x server.")
+    try:
+        wal = _sqlite_reader.is_wal(database)
+    except _sqlite_reader.DatabaseError as error:
+        raise SnapshotError(str(error)) from error
+    if wal and not (os.path.exists(database + "-wal") and os.path.exists(database + "-shm")):
+        raise SnapshotError(f"No server has {database} open; save it as that of a stopped server.")
 
 
 def _connect(database: str, mode: str) -> Any:
@@ -371,6 +381,26 @@ def _require_sound(database: str, facts: RecoveredFacts) -> None:
             f"{database} holds no GPUStack schema. A copy without its -wal file looks like this; copy database.db and "
             "database.db-wal together."
         )
+
+
+# A whole backup
+
+
+def save(data_dir: str, backup_dir: str, running: bool, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Save database and identity files of a server's data directory, restore the copy once, and write the manifest."""
+    make_backup_dir(backup_dir)
+    _remove_if_there(os.path.join(backup_dir, MANIFEST))
+    copies = os.path.join(backup_dir, DATA)
+    if running:
+        files = copy_stopped(data_dir, copies, IDENTITY_FILES)
+        for name in DATABASE_FILES:
+            _remove_if_there(os.path.join(copies, name))
+        files.append(backup_live(os.path.join(data_dir, DATABASE), os.path.join(copies, DATABASE)))
+        files += [FileRecord(name, absent=True) for name in DATABASE_FILES if name != DATABASE]
+    else:
+        files = copy_stopped(data_dir, copies)
+    facts = recover(copies, os.path.join(backup_dir, RECOVERED))
+    return write_manifest(backup_dir, files, facts, dict(extra or {}, data_dir=data_dir, running=running))
 
 
 # The manifest
