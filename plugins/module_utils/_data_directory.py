@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What lies in a data directory: which files, whose, and who the worker is. Secrets are read and never returned in clear."""
+"""What lies in a data directory: which files, whose, and who the worker is. Secrets are never returned in clear."""
 
 from __future__ import annotations
 

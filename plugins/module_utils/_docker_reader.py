@@ -4,7 +4,7 @@
 
 """The Docker engine, read over its unix socket with the standard library alone.
 
-The only verb that exists here is GET, and none of the paths asked for has a side effect: a caller cannot write by mistake.
+The only verb here is GET, and no path that is asked for has a side effect: a caller cannot write by mistake.
 """
 
 from __future__ import annotations

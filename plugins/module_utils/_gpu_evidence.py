@@ -39,7 +39,7 @@ DEVICE_PATTERNS = (
     "alixpu_*",
     "dxg",
 )
-#: PCI classes of accelerators: display, co-processor, processing accelerator. Network parts of the same vendors are not.
+#: PCI classes of accelerators: display, co-processor, processing accelerator. The same vendors make network parts.
 PCI_CLASSES = ("0x03", "0x0b40", "0x12")
 MODULES = (
     "nvidia",

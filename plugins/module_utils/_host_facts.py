@@ -20,8 +20,12 @@ CONNECT_TIMEOUT = 3.0
 PARALLEL_CONNECTS = 64
 #: File systems whose other side is another machine. FUSE ones are told apart by the part after the dot.
 NETWORK_FILESYSTEMS = frozenset(
-    "nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs lustre gpfs beegfs ocfs2 gfs2 orangefs pvfs2 "
-    "fuse.glusterfs fuse.sshfs fuse.s3fs fuse.juicefs fuse.ceph fuse.cephfs fuse.rclone fuse.goofys fuse.moosefs fuse.seaweedfs".split()
+    (
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs", "beegfs"),
+        *("ocfs2", "gfs2", "orangefs", "pvfs2"),
+        *("fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "fuse.juicefs", "fuse.ceph", "fuse.cephfs", "fuse.rclone"),
+        *("fuse.goofys", "fuse.moosefs", "fuse.seaweedfs"),
+    )
 )
 _LISTEN = "0A"
 _OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
@@ -80,7 +84,7 @@ def parse_listeners(lines: Iterable[str]) -> set[int]:
 
 
 def filesystem(path: str, mountinfo: Sequence[Mapping[str, str]]) -> dict[str, Any] | None:
-    """Where a path lies, how big and how free that is; a path that does not exist yet is judged by its nearest parent."""
+    """Where a path lies, how big and how free that is; one that does not exist yet is judged by its nearest parent."""
     existing = nearest_existing(path)
     try:
         usage = os.statvfs(existing)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""All evidence about one host, put together. Reads only; what cannot be read is said in the evidence and fails nothing."""
+"""All evidence about one host. Reads only; what cannot be read is said in the evidence and fails nothing."""
 
 from __future__ import annotations
 
@@ -262,7 +262,7 @@ def lock(state_dir: str) -> dict[str, Any]:
 
 
 def library_versions(state_dir: str) -> dict[str, Any]:
-    """What the writers' libraries are, in the interpreter that has more of them: this one, or the private environment's."""
+    """Versions of the writers' libraries, in the interpreter that has more of them: this one or the private one."""
     requirements = _libraries.required(server=True)
     private = _libraries.environment_python(state_dir)
     candidates = [sys.executable] + ([private] if os.path.exists(private) else [])

@@ -6,12 +6,13 @@
 
 How a file is opened depends on what lies beside it, because SQLite creates what it misses even under ``mode=ro``:
 
-* ``-wal`` and ``-shm`` both there (the server runs, or was killed): in place, ``mode=ro&readonly_shm=1``. Committed rows of the WAL
-  are seen, and not even the lock marks in ``-shm`` change. Plain ``mode=ro`` would write those.
+* ``-wal`` and ``-shm`` both there (the server runs, or was killed): in place, ``mode=ro&readonly_shm=1``. The WAL's
+  committed rows are seen, and not even the lock marks in ``-shm`` change. Plain ``mode=ro`` would write those.
 * no WAL database and no rollback journal, or a journal of a live server: in place, ``mode=ro``.
-* anything else (WAL without ``-shm`` after a clean stop, a hot journal): opening in place would create an empty ``-wal`` or could not
-  see the rows. ``.db``, ``-wal`` and ``-journal`` are copied to a private directory in memory (``/dev/shm``), which is gone
-  afterwards; the copy is opened read-write, recovered and read. Nothing reaches a disk, so check mode may do it too.
+* anything else (WAL without ``-shm`` after a clean stop, a hot journal): opening in place would create an empty ``-wal``
+  or could not see the rows. ``.db``, ``-wal`` and ``-journal`` are copied to a private directory in memory
+  (``/dev/shm``), which is gone afterwards; the copy is opened read-write, recovered and read. Nothing reaches a disk,
+  so check mode may do it too.
 
 ``immutable`` is never used: it hides the WAL.
 """
@@ -47,9 +48,10 @@ MIGRATED_TABLES = (
     "model_usages",
 )
 #: Above this size the quick check has to do here; the snapshot is checked in full, whatever its size.
-FULL_CHECK_LIMIT = 64 * 1024 * 1024
+FULL_CHECK_LIMIT = 256 * 1024 * 1024
 BUSY_TIMEOUT = 5.0
-#: A reader of a WAL database disturbs nobody. One of a rollback journal keeps the live server from committing, which gives up after 5 s.
+#: A reader of a WAL database disturbs nobody. With a rollback journal, it keeps the live server from committing, which
+#: gives up after 5 s.
 WAL_DEADLINE = 60.0
 JOURNAL_DEADLINE = 3.0
 #: Share of the memory file system that a private copy may take.
@@ -225,8 +227,8 @@ def require_room(scratch: str, needed: int, path: str) -> None:
     available = min(free, available_memory())
     if needed > available * MEMORY_SHARE:
         raise DatabaseError(
-            f"{path} is stopped and must be read from a copy in memory: {needed} bytes, which is more than half of the {available} free; "
-            "start the old server, then it is read in place."
+            f"{path} is stopped and must be read from a copy in memory: {needed} bytes, which is more than half of the"
+            f" {available} free; start the old server, then it is read in place."
         )
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who else starts, replaces or removes a container: Compose, Swarm, Kubernetes, a systemd unit around docker, Watchtower."""
+"""Who else starts or replaces a container: Compose, Swarm, Kubernetes, a systemd unit around docker, Watchtower."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ UNIT_SIZE_LIMIT = 64 * 1024
 _WATCHTOWER_LABEL = "com.centurylinklabs.watchtower"
 #: Options of Watchtower that take a value, so that the value is not taken for a container's name.
 _WATCHTOWER_VALUES = frozenset(
-    "-H --host -a --api-version -t --stop-timeout -i --interval -s --schedule --scope -x --disable-containers"
-    " --http-api-token --health-check -l --log-level --log-format --notifications --notification-url --warn-on-head-failure".split()
+    (
+        *("-H", "--host", "-a", "--api-version", "-t", "--stop-timeout", "-i", "--interval", "-s", "--schedule"),
+        *("-x", "--disable-containers", "--scope", "--http-api-token", "-l", "--log-level", "--log-format"),
+        *("--notifications", "--notification-url", "--warn-on-head-failure"),
+    )
 )
 
 
@@ -79,7 +82,7 @@ def starts_container(words: Sequence[str], name: str) -> bool:
     verb = next((word for word in words if word in ("run", "start", "restart", "create")), None)
     if verb in ("start", "restart"):
         return name in words
-    named = zip(words, list(words[1:]) + [""])
+    named = zip(words, [*words[1:], ""])
     return verb is not None and any(
         word == "--name=" + name or (word == "--name" and value == name) for word, value in named
     )

@@ -1,5 +1,4 @@
 #!/usr/bin/python
-# -*- coding: utf-8 -*-
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -15,8 +14,8 @@ author:
 description:
   - Finds the GPUStack containers of a host by their image and by what they start, whatever their names are, and reports
     everything that an upgrade from GPUStack 0.x to 2.x depends on.
-  - Reads only. The Docker engine is asked with GET requests alone, a live SQLite database is opened so that not even its shared
-    memory file changes, and a stopped one is read from a copy in memory.
+  - Reads only. The Docker engine is asked with GET requests alone, a live SQLite database is opened so that not even its
+    shared memory file changes, and a stopped one is read from a copy in memory.
   - What cannot be read is part of the evidence and does not fail the module. Secrets are never returned.
   - Judgement is not made here. The filter P(fleetops.gpustack.plan#filter) makes the plan from this evidence.
 requirements:
@@ -27,7 +26,7 @@ extends_documentation_fragment:
 options:
   salt:
     description:
-      - Put before a registration token when its digest is made, so that the tokens of hosts can be compared without being seen.
+      - Put before a registration token when its digest is made, so that tokens can be compared without being seen.
       - Without it, no digest is returned.
     type: str
     default: ""
@@ -495,7 +494,9 @@ gpu:
       type: list
       elements: str
     tools:
-      description: Vendor tools by name, each with its path. C(nvidia-smi) also with exit status, error, GPUs and CUDA version.
+      description:
+        - Vendor tools by name, each with its path.
+        - C(nvidia-smi) also with exit status, error, GPUs and CUDA version.
       type: dict
     wsl:
       description: Whether this is Linux inside of Windows.
@@ -659,6 +660,7 @@ libraries:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DEFAULT_DOCKER_HOST
 from ansible_collections.fleetops.gpustack.plugins.module_utils._node_evidence import Request, evidence
 
