@@ -54,12 +54,17 @@ def environment(**extra: str) -> dict[str, str]:
     return {**values, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", **extra}
 
 
-def command(fleet: Fleet, playbook: str | Path, *arguments: str, report: Path | None = None, **variables: Any) -> list[str]:
+def plain_command(fleet: Fleet, playbook: str | Path, *arguments: str, report: Path | None = None, **variables: Any) -> list[str]:
     """The command line of a run; variables are given as extra variables."""
     if report is not None:
         variables["gpustack_report_file"] = str(report)
     extra = ["--extra-vars", json.dumps(variables)] if variables else []
-    return [ansible_playbook(), "--inventory", str(fleet.inventory), str(playbook), *LOUD, *extra, *arguments]
+    return [ansible_playbook(), "--inventory", str(fleet.inventory), str(playbook), *extra, *arguments]
+
+
+def command(fleet: Fleet, playbook: str | Path, *arguments: str, report: Path | None = None, **variables: Any) -> list[str]:
+    """The same, as loud as Ansible can be."""
+    return plain_command(fleet, playbook, *LOUD, *arguments, report=report, **variables)
 
 
 def run(fleet: Fleet, playbook: str, *arguments: str, playbooks: Path = PLAYBOOKS, **variables: Any) -> Run:

@@ -37,8 +37,8 @@ ASSESSED = {
     "port taken": Spoilt("port_taken", "server", "systemd-run --unit=squatter python3 -m http.server 5432", "systemctl stop squatter"),
     "not traversable": Spoilt("permissions", "server", "chmod 0700 /data/gpustack", "chmod 0755 /data/gpustack"),
     "unknown vendor": Spoilt("unknown_vendor", "worker1", variables={"gpustack_gpu_vendor": "voodoo"}),
-    "runtime not registered": Spoilt("runtime_not_registered", "worker2", variables={"gpustack_gpu_vendor": "nvidia"}),
-    "driver too old": Spoilt("driver_too_old", "worker1", f"cp {GPUS} {GPUS}.kept && sed -i 's/,[0-9.]*$/,470.57.02/' {GPUS}", f"mv {GPUS}.kept {GPUS}"),
+    "runtime not registered": Spoilt("vendor_runtime", "worker2", variables={"gpustack_gpu_vendor": "nvidia"}),
+    "driver too old": Spoilt("driver_floor", "worker1", f"cp {GPUS} {GPUS}.kept && sed -i 's/,[0-9.]*$/,470.57.02/' {GPUS}", f"mv {GPUS}.kept {GPUS}"),
     "unknown release": Spoilt("unknown_release", variables={"gpustack_version": "2.9.9"}),
     "engine stopped": Spoilt("no_engine", "worker2", "systemctl stop docker docker.socket", "systemctl start docker && docker start gpustack"),
 }
