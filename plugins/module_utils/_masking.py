@@ -163,7 +163,7 @@ def _is_secret_option(argument: str) -> bool:
     if option.startswith("--"):
         return is_secret_name(option[2:]) or _is_secret_prefix(option[2:])
     match = _TOKEN_LETTER.fullmatch(argument)
-    return bool(match) and not match.group("value")
+    return match is not None and not match.group("value")
 
 
 def _is_secret_prefix(name: str) -> bool:

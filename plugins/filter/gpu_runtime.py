@@ -1,0 +1,42 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter that chooses a host's GPU vendor and flags from its evidence."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases, _vendors
+
+
+def gpu_runtime(
+    evidence: Mapping[str, Any],
+    vendors: Mapping[str, Mapping[str, Any]],
+    vendor: str = _vendors.AUTO,
+    release: str = _releases.DEFAULT,
+) -> dict[str, Any]:
+    """The verdict about a host from the result of ``fleetops.gpustack.node_info``."""
+    node = evidence.get("node", evidence)
+    try:
+        return _vendors.judge(node["gpu"], _legacy(node), node["engine"], vendors, vendor, release).as_dict()
+    except _releases.UnknownReleaseError as error:
+        raise AnsibleFilterError(f"fleetops.gpustack.gpu_runtime: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise AnsibleFilterError(
+            f"fleetops.gpustack.gpu_runtime: the evidence lacks {error}; hand over the result of fleetops.gpustack.node_info"
+        ) from error
+
+
+def _legacy(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The legacy container that speaks for a vendor; of two candidates neither does."""
+    legacy = [each for each in node.get("installations") or [] if each["generation"] == "legacy" and not each["retired"]]
+    return legacy[0] if len(legacy) == 1 else None
+
+
+class FilterModule:
+    """The filters of this file, for Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"gpu_runtime": gpu_runtime}
