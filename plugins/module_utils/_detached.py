@@ -10,6 +10,7 @@ and its steps in the journal, where the next run finds them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -77,7 +78,7 @@ def _work_as_child(work: Callable[[], dict[str, Any]], result: str, log: str, ke
         _leave_session(log, keep)
         write_atomically(result, _outcome(work))
         status = 0
-    except BaseException:  # pylint: disable=broad-exception-caught  # whatever it is, the log is all that is left to tell it
+    except BaseException:  # whatever it is, only the log is left to tell it
         traceback.print_exc()
     finally:
         sys.stderr.flush()
@@ -87,7 +88,7 @@ def _work_as_child(work: Callable[[], dict[str, Any]], result: str, log: str, ke
 def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return work()
-    except Exception as error:  # pylint: disable=broad-exception-caught  # the parent reports it
+    except Exception as error:  # the parent reports it
         traceback.print_exc()
         return {"failed": True, "msg": f"{type(error).__name__}: {error}"}
 
@@ -101,9 +102,6 @@ def _leave_session(log: str, keep: tuple[int, ...]) -> None:
     os.dup2(null, 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # pylint: disable=consider-using-with
-    sys.stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)  # pylint: disable=consider-using-with
-    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # pylint: disable=consider-using-with
     _close_others({0, 1, 2, *keep})
 
 
@@ -111,10 +109,8 @@ def _close_others(keep: set[int]) -> None:
     """The ssh server ends a connection only when nobody holds its pipes any more."""
     for fd in sorted(int(name) for name in os.listdir("/proc/self/fd")):
         if fd not in keep:
-            try:
+            with contextlib.suppress(OSError):  # the descriptor that listed the directory is closed already
                 os.close(fd)
-            except OSError:
-                pass  # the descriptor that listed the directory is gone already
 
 
 def _read_result(result: str, log: str, status: int) -> dict[str, Any]:

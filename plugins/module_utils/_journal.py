@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The journal of a host: what was begun, what was done, in which attempt. Append-only, every entry on the disk before the next action.
+"""The journal of a host: what was begun and done, in which attempt.
+
+Append-only; every entry is on the disk before the next action.
 
 Details are for recovery and for people; they never hold a secret.
 """
@@ -34,7 +36,7 @@ OUTCOMES = {
 }
 
 
-class FaultInjected(Exception):
+class InjectedError(Exception):
     """A tester asked for a failure at this point."""
 
 
@@ -50,7 +52,7 @@ class Fault(NamedTuple):
         if (step, when) != (self.step, self.when):
             return
         if self.kind == "raise":
-            raise FaultInjected(f"the fault point {step}:{when} was asked for by {FAULT_VARIABLE}")
+            raise InjectedError(f"the fault point {step}:{when} was asked for by {FAULT_VARIABLE}")
         os.kill(os.getpid(), signal.SIGSTOP if self.kind == "pause" else signal.SIGKILL)
 
 
@@ -94,7 +96,7 @@ class Journal:
 
     @contextmanager
     def step(self, name: str, **detail: Any) -> Iterator[dict[str, Any]]:
-        """One step: ``started`` with the detail given, then the work, then ``done`` with what the work put into the yielded dict.
+        """One step: ``started`` with the detail given, the work, ``done`` with what it put into the yielded dict.
 
         The fault point ``before`` lies behind ``started``, ``after`` between the work and ``done``: the two moments at
         which the journal and the host say different things.

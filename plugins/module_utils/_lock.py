@@ -23,7 +23,7 @@ PROBE_SECONDS = 1.0
 PROBE_INTERVAL = 0.01
 
 
-class LockHeld(Exception):
+class LockHeldError(Exception):
     """Another run works on this host."""
 
 
@@ -49,7 +49,7 @@ class HostLock:
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         if not _lock_past_probes(fd):
             os.close(fd)
-            raise LockHeld(_held_message(self.path))
+            raise LockHeldError(_held_message(self.path))
         self.fd = fd
         self.sign()
 

@@ -17,7 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader, DockerReaderError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine, EngineError
-from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock, LockHeld
+from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock, LockHeldError
 
 
 class PrepareError(Exception):
@@ -40,7 +40,7 @@ def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], Non
     except _libraries.LibrariesError as error:
         result["wheels_wanted"] = error.wanted
         raise PrepareError(str(error), result) from None
-    except (_image.ImageError, _gpu_trial.TrialError, DockerReaderError, EngineError, LockHeld, OSError) as error:
+    except (_image.ImageError, _gpu_trial.TrialError, DockerReaderError, EngineError, LockHeldError, OSError) as error:
         raise PrepareError(str(error), result) from None
     return result
 

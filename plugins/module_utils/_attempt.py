@@ -1,0 +1,131 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One attempt to switch a host: what it is about, and the names that follow from it.
+
+Everything that a later run needs to go on or to go back is here and is journaled with `begin`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any, Callable, Iterable, Mapping
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import (
+    ATTEMPT_LABEL,
+    Installation,
+    installation,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import STARTED, Journal, last_detail
+
+NO_RESTART = {"Name": "no", "MaximumRetryCount": 0}
+SET_ASIDE_PREFIX = ".gpustack-v2-"
+
+
+class SwitchError(Exception):
+    """Something on this host stands in the way; the message names it, its cause and the way out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """The facts of an attempt. Paths are the host's."""
+
+    name: str
+    role: str
+    release: str
+    image: str
+    container_name: str
+    legacy_id: str
+    legacy_name: str
+    restart_policy: Mapping[str, Any]
+    was_running: bool
+    data_dir: str
+    backup: str
+
+    def replaced(self, **changes: Any) -> Attempt:
+        """The same attempt with other facts."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def retired_name(self) -> str:
+        """What the legacy container is called while v2 has its name."""
+        return f"{self.legacy_name}-legacy-{self.name}"
+
+    @property
+    def rollout_name(self) -> str:
+        """What the v2 container with the roll-out variables is called while its successor is tried."""
+        return f"{self.container_name}-rollout-{self.name}"
+
+    @property
+    def data_backup(self) -> str:
+        """The directory of the byte copies."""
+        return os.path.join(self.backup, "data")
+
+    @property
+    def manifest(self) -> str:
+        """The file that says what the legacy files were."""
+        return os.path.join(self.backup, "manifest.json")
+
+    @property
+    def spec_file(self) -> str:
+        """The definition of the v2 container as it was created; it holds secrets, so it lies in the backup."""
+        return os.path.join(self.backup, "v2-container.json")
+
+    @property
+    def serves(self) -> bool:
+        """Whether this host is a server, with or without a worker of its own."""
+        return self.role in ("server", "both")
+
+    @property
+    def works(self) -> bool:
+        """Whether this host runs a worker."""
+        return self.role in ("worker", "both")
+
+
+def created_by(attempt: Attempt) -> str:
+    """The label that every container of an attempt has, as the engine filters by it."""
+    return f"{ATTEMPT_LABEL}={attempt.name}"
+
+
+def from_entries(entries: list[dict[str, Any]]) -> Attempt:
+    """The attempt that a journal speaks of."""
+    detail = last_detail(entries, "begin", STARTED)
+    if detail is None:
+        raise SwitchError("The journal has no beginning of the attempt that it speaks of; it was changed by hand.")
+    return Attempt(**{field.name: detail[field.name] for field in dataclasses.fields(Attempt)})
+
+
+def free_name(container_name: str, suffix: str, taken: Iterable[str]) -> str:
+    """``<container>-<suffix>``, with the first number that makes it free: an attempt may be undone more than once."""
+    names, number, candidate = set(taken), 1, f"{container_name}-{suffix}"
+    while candidate in names:
+        number += 1
+        candidate = f"{container_name}-{number}-{suffix}"
+    return candidate
+
+
+def describe(record: Mapping[str, Any]) -> Installation:
+    """What a container's record says of the installation in it; its settings hold secrets."""
+    return installation(record, {}, [record], [], _read_text)
+
+
+def _read_text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8") as text:
+            return text.read()
+    except (OSError, ValueError):
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a step needs: the caller's parameters, the attempt, the engine, the journal, and where warnings go."""
+
+    params: Mapping[str, Any]
+    attempt: Attempt
+    engine: Engine
+    journal: Journal
+    warn: Callable[[str], None]

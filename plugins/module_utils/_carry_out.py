@@ -1,0 +1,38 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One piece of work on an attempt, detached and under the host's lock: for switch, way back and finalize alike."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Mapping
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import run_detached
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import FAULT_VARIABLE, Journal, parse_fault
+from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
+
+
+def carry_out(
+    params: Mapping[str, Any], attempt: Attempt, lock: HostLock, action: Callable[[Work], dict[str, Any]]
+) -> dict[str, Any]:
+    """Do the work in a detached process, wait for it, and return its result."""
+    fault = parse_fault(os.environ.get(FAULT_VARIABLE))
+
+    def work_as_child() -> dict[str, Any]:
+        lock.sign()
+        warnings: list[str] = []
+        journal = Journal(params["state_dir"], attempt.name, fault)
+        work = Work(params, attempt, Engine(params["docker_host"]), journal, warnings.append)
+        result = action(work)
+        return {"changed": True, **facts_of(attempt), **result, "steps": journal.steps, "warnings": warnings}
+
+    return run_detached(work_as_child, params["state_dir"], attempt.name, keep=[lock.fd])
+
+
+def facts_of(attempt: Attempt) -> dict[str, Any]:
+    """What every result says of an attempt."""
+    return {"attempt": attempt.name, "backup": attempt.backup, "release": attempt.release, "role": attempt.role}

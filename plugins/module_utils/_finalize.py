@@ -1,0 +1,180 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The roll-out variables leave the container: it is recreated without them in one short restart, or stays as it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Callable, Mapping
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _container_spec, _switch_steps
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
+    NO_RESTART,
+    Attempt,
+    SwitchError,
+    Work,
+    free_name,
+    from_entries,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
+    DONE,
+    STARTED,
+    newest_attempt,
+    outcome_of,
+    read_entries,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
+
+
+def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
+    """`state=finalized`."""
+    if check_mode:
+        return _found(params)
+    with HostLock(params["state_dir"], params["run_id"]) as lock:
+        found = _found(params)
+        if not found["changed"]:
+            return found
+        attempt = _newest(params)
+        report(f"attempt {attempt.name}: finalize")
+        return {**found, **carry_out(params, attempt, lock, _finalize)}
+
+
+def settle(work: Work) -> None:
+    """Bring a finalize that was interrupted to one of its two ends."""
+    marks = [(entry["step"], entry["state"]) for entry in work.journal.entries()]
+    begun = _last(marks, ("finalize_begin", STARTED))
+    if begun < max(_last(marks, ("finalize_done", DONE)), _last(marks, ("finalize_undone", DONE))) or begun < 0:
+        return
+    if _last(marks, ("finalize_ready", DONE)) > begun:
+        _complete(work)
+    else:
+        _put_back(work)
+
+
+def _last(marks: list[tuple[str, str]], wanted: tuple[str, str]) -> int:
+    return max((index for index, mark in enumerate(marks) if mark == wanted), default=-1)
+
+
+def _newest(params: Mapping[str, Any]) -> Attempt:
+    entries = read_entries(params["state_dir"])
+    newest = newest_attempt(entries)
+    own = [entry for entry in entries if entry["attempt"] == newest]
+    if outcome_of(own) not in ("upgraded", "finalized", "unfinished"):
+        raise SwitchError("This host was not upgraded by fleetops.gpustack, so there is nothing to finalize.")
+    return from_entries(own)
+
+
+def _found(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What is there, and whether it differs from what is asked for."""
+    attempt = _newest(params)
+    entries = [entry for entry in read_entries(params["state_dir"]) if entry["attempt"] == attempt.name]
+    outcome = outcome_of(entries)
+    record = DockerReader(params["docker_host"]).inspect(attempt.container_name)
+    saved = _saved(attempt)
+    changed = outcome == "unfinished" or (outcome == "upgraded" and bool(saved["rollout"]))
+    result: dict[str, Any] = {"changed": changed, "outcome": outcome, "warnings": [], **facts_of(attempt)}
+    if changed and record is not None:
+        lasting = _lasting(attempt, saved)
+        result["diff"] = _container_spec.difference(_with_policy(saved["spec"], attempt), lasting)
+    return result
+
+
+def _saved(attempt: Attempt) -> dict[str, Any]:
+    """The definition under which the v2 container was created."""
+    try:
+        with open(attempt.spec_file, encoding="utf-8") as saved:
+            found: dict[str, Any] = json.load(saved)
+    except FileNotFoundError:
+        raise SwitchError(
+            f"{attempt.spec_file} is gone, so the container cannot be recreated as it was. Its roll-out variables are "
+            "harmless once all workers are back, but failover stays off; recreate the container by hand without them."
+        ) from None
+    return found
+
+
+def _lasting(attempt: Attempt, saved: Mapping[str, Any]) -> dict[str, Any]:
+    environment = {name: value for name, value in saved["spec"]["environment"].items() if name not in saved["rollout"]}
+    return _with_policy({**saved["spec"], "environment": environment}, attempt)
+
+
+def _with_policy(spec: Mapping[str, Any], attempt: Attempt) -> dict[str, Any]:
+    policy = attempt.restart_policy
+    return _container_spec.with_restart_policy(spec, policy["Name"], policy.get("MaximumRetryCount", 0))
+
+
+def _finalize(work: Work) -> dict[str, Any]:
+    settle(work)
+    with work.journal.step("finalize_begin"):
+        saved = _saved(work.attempt)
+    try:
+        if saved["rollout"]:
+            _recreate(work, saved)
+    except Exception as error:  # the server must serve, with or without these variables
+        _put_back(work)
+        return {
+            "failed": True,
+            "outcome": "upgraded",
+            "msg": f"{error} The container with the roll-out variables serves again; until it is finalized, failover "
+            "of model instances is off. Remove the cause and run again.",
+        }
+    _complete(work)
+    record = work.engine.inspect(work.attempt.container_name) or {}
+    container = {"name": work.attempt.container_name, "id": record.get("Id"), "image": work.attempt.image}
+    return {"outcome": "finalized", "removed_environment": saved["rollout"], "container": container}
+
+
+def _recreate(work: Work, saved: Mapping[str, Any]) -> None:
+    attempt, engine, journal = work.attempt, work.engine, work.journal
+    spec = _container_spec.with_restart_policy(_lasting(attempt, saved), "no")
+    with journal.step("finalize_stop"):
+        engine.set_restart_policy(attempt.container_name, NO_RESTART)
+        engine.stop(attempt.container_name, work.params["stop_timeout"])
+    with journal.step("finalize_retire"):
+        engine.rename(attempt.container_name, attempt.rollout_name)
+    with journal.step("finalize_create"):
+        container = engine.create(attempt.container_name, _container_spec.create_body(spec))
+    with journal.step("finalize_start"):
+        engine.start(container)
+    with journal.step("finalize_ready"):
+        _switch_steps.wait_for_container(work, container)
+
+
+def _complete(work: Work) -> None:
+    """The new container is proven: it gets the lasting restart policy, and its predecessor goes. Volumes stay."""
+    with work.journal.step("finalize_done"):
+        work.engine.set_restart_policy(work.attempt.container_name, work.attempt.restart_policy)
+        if work.engine.inspect(work.attempt.rollout_name) is not None:
+            work.engine.remove(work.attempt.rollout_name)
+
+
+def _put_back(work: Work) -> None:
+    """The container with the roll-out variables serves again; its successor is put aside."""
+    attempt, engine = work.attempt, work.engine
+    with work.journal.step("finalize_undone"):
+        if engine.inspect(attempt.rollout_name) is not None:
+            _put_successor_aside(work)
+            engine.rename(attempt.rollout_name, attempt.container_name)
+        record = engine.inspect(attempt.container_name)
+        if record is None or label_of(record, _container_spec.ATTEMPT_LABEL) != attempt.name:
+            raise SwitchError(
+                f"Neither {attempt.container_name} nor {attempt.rollout_name} is the container of attempt "
+                f"{attempt.name}; put it back under the name {attempt.container_name}."
+            )
+        engine.start(record["Id"])
+        engine.set_restart_policy(record["Id"], attempt.restart_policy)
+        _switch_steps.wait_for_container(work, record["Id"])
+
+
+def _put_successor_aside(work: Work) -> None:
+    attempt, engine = work.attempt, work.engine
+    successor = engine.inspect(attempt.container_name)
+    if successor is None:
+        return
+    if is_running(successor):
+        engine.stop(successor["Id"], work.params["stop_timeout"])
+    engine.rename(successor["Id"], free_name(attempt.container_name, f"failed-{attempt.name}", engine.names()))

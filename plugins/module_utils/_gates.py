@@ -1,0 +1,103 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether what was started does its work: the watch of a first start, and readiness over HTTP.
+
+Requests go straight to the address, never through a proxy. Certificates are not verified: it is this host's own.
+"""
+
+from __future__ import annotations
+
+import http.client
+import queue
+import ssl
+import threading
+import time
+from typing import Callable, Iterable, Iterator, NamedTuple
+
+REQUEST_SECONDS = 5.0
+POLL_SECONDS = 0.25
+
+
+class GateError(Exception):
+    """What was started does not do its work; the message says what was seen."""
+
+
+class Endpoint(NamedTuple):
+    """An address that has to answer 200."""
+
+    what: str
+    host: str
+    port: int
+    path: str = "/readyz"
+    tls: bool = False
+
+    def __str__(self) -> str:
+        scheme = "https" if self.tls else "http"
+        return f"{self.what} ({scheme}://{self.host}:{self.port}{self.path})"
+
+
+def answer_of(endpoint: Endpoint) -> str | None:
+    """None when it answers 200, else what it did instead."""
+    connection = _connection(endpoint)
+    try:
+        connection.request("GET", endpoint.path)
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    finally:
+        connection.close()
+    return None if status == 200 else f"HTTP status {status}"
+
+
+def wait_until_ready(endpoints: Iterable[Endpoint], still_runs: Callable[[], bool], seconds: float) -> None:
+    """Return when all answer; a container that ends ends the waiting."""
+    deadline = time.monotonic() + seconds
+    waiting = list(endpoints)
+    while waiting:
+        answers = {endpoint: answer_of(endpoint) for endpoint in waiting}
+        waiting = [endpoint for endpoint in waiting if answers[endpoint] is not None]
+        if not waiting:
+            return
+        said = "; ".join(f"{endpoint}: {answers[endpoint]}" for endpoint in waiting)
+        if not still_runs():
+            raise GateError(f"The container stopped before it was ready: {said}.")
+        if time.monotonic() > deadline:
+            raise GateError(f"Not ready within {seconds:g} seconds: {said}.")
+        time.sleep(POLL_SECONDS)
+
+
+def lines_with_ticks(lines: Iterator[str]) -> Iterator[str | None]:
+    """The lines as they come, and None whenever none came for a moment; ends with the lines."""
+    channel: queue.Queue[str | BaseException | None] = queue.Queue()
+    threading.Thread(target=_pump, args=(lines, channel), daemon=True).start()
+    while True:
+        try:
+            item = channel.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            yield None
+            continue
+        if item is None:
+            return
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
+def _pump(lines: Iterator[str], channel: queue.Queue[str | BaseException | None]) -> None:
+    try:
+        for line in lines:
+            channel.put(line)
+        channel.put(None)
+    except Exception as error:  # the watching thread raises it
+        channel.put(error)
+
+
+def _connection(endpoint: Endpoint) -> http.client.HTTPConnection:
+    if not endpoint.tls:
+        return http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=REQUEST_SECONDS)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(endpoint.host, endpoint.port, timeout=REQUEST_SECONDS, context=context)

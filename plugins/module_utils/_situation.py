@@ -1,0 +1,263 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What there is to do on this host, found by reading alone: the same for check mode and for the real thing.
+
+Everything that can be refused before the old container is stopped is refused here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any, Mapping, NamedTuple
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _container_spec,
+    _data_dir_changes,
+    _image,
+    _journal,
+    _releases,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
+    Attempt,
+    SwitchError,
+    describe,
+    from_entries,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import LEGACY, Installation, host_path
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import label_of, name_of
+
+NOTHING, FINISH, BEGIN, AGAIN = "nothing", "finish", "begin", "again"
+TOKEN_VARIABLE = "GPUSTACK_TOKEN"
+
+
+class Situation(NamedTuple):
+    """What to do, in which attempt, and from which container to which."""
+
+    action: str
+    attempt: Attempt
+    legacy: dict[str, Any]
+    spec: dict[str, Any]
+    leftovers: list[dict[str, Any]]
+
+
+def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
+    """What `state=upgraded` has to do."""
+    reader = DockerReader(params["docker_host"])
+    entries = _journal.read_entries(params["state_dir"])
+    newest = _journal.newest_attempt(entries)
+    own = [entry for entry in entries if entry["attempt"] == newest]
+    outcome = _journal.outcome_of(own)
+    if outcome in ("upgraded", "finalized"):
+        return _already_there(params, reader, from_entries(own))
+    if outcome in ("unfinished", "failed"):
+        return _interrupted(params, reader, own, needs_image)
+    legacy = _legacy_record(params, reader)
+    attempt = _new_attempt(params, legacy)
+    _refuse_used_run_id(params, entries)
+    return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image)
+
+
+def accepted(entries: list[dict[str, Any]]) -> bool:
+    """Whether the attempt passed the point from which it goes on instead of back."""
+    state = False
+    for entry in entries:
+        mark = (entry["step"], entry["state"])
+        if mark == ("accept", _journal.DONE):
+            state = True
+        elif mark in (("begin", _journal.STARTED), ("undo_begin", _journal.STARTED)):
+            state = False
+    return state
+
+
+def _already_there(params: Mapping[str, Any], reader: DockerReader, attempt: Attempt) -> Situation:
+    release = _releases.normalise(params["release"])
+    record = reader.inspect(attempt.container_name)
+    if record is None or label_of(record, _container_spec.ATTEMPT_LABEL) != attempt.name:
+        raise SwitchError(
+            f"The journal says that attempt {attempt.name} upgraded this host, but container {attempt.container_name} "
+            "is not the one that it made. Put that container back under its name, or go back with state=legacy."
+        )
+    if attempt.release != release:
+        raise SwitchError(
+            f"Container {attempt.container_name} is GPUStack {attempt.release} already, asked for {release}. From one "
+            "2.x release to another this module does not go; set gpustack_version to the one that is there."
+        )
+    return Situation(NOTHING, attempt, {}, {}, [])
+
+
+def _interrupted(
+    params: Mapping[str, Any], reader: DockerReader, own: list[dict[str, Any]], needs_image: bool
+) -> Situation:
+    attempt = from_entries(own)
+    if accepted(own):
+        return Situation(FINISH, attempt, {}, {}, [])
+    legacy = reader.inspect(attempt.legacy_id)
+    if legacy is None:
+        raise SwitchError(
+            f"Attempt {attempt.name} was interrupted, and its legacy container {attempt.legacy_name} "
+            f"({attempt.legacy_id[:12]}) is gone. Its definition lies in {attempt.backup}/container.json: create it "
+            "anew from there, and remove nothing."
+        )
+    wanted = _with_request(attempt, params)
+    return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image)
+
+
+def _with_request(attempt: Attempt, params: Mapping[str, Any]) -> Attempt:
+    """An attempt that begins again may be asked for another image or release: the cause of its failure, mended."""
+    return attempt.replaced(release=_releases.normalise(params["release"]), image=params["image"])
+
+
+def _legacy_record(params: Mapping[str, Any], reader: DockerReader) -> dict[str, Any]:
+    record = reader.inspect(params["installation"])
+    if record is None:
+        raise SwitchError(
+            f"There is no container {params['installation']} on this host; look with fleetops.gpustack.node_info."
+        )
+    if record["HostConfig"].get("AutoRemove"):
+        raise SwitchError(
+            f"Container {name_of(record)} was started with --rm: the engine would delete it when it stops. Recreate it "
+            "without --rm first."
+        )
+    return record
+
+
+def _new_attempt(params: Mapping[str, Any], legacy: Mapping[str, Any]) -> Attempt:
+    found = describe(legacy)
+    facts = found.facts
+    if facts["generation"] != LEGACY:
+        raise SwitchError(f"Container {facts['name']} is no legacy GPUStack; nothing to switch there.")
+    data_dir = facts["data_dir"]["host_path"]
+    if data_dir is None or not os.path.isdir(data_dir):
+        raise SwitchError(
+            f"The data directory of container {facts['name']} ({facts['data_dir']['container_path']}) is in no bind "
+            "mount or volume; copy it out with docker cp and recreate the container with it mounted."
+        )
+    return Attempt(
+        name=params["run_id"],
+        role=facts["role"],
+        release=_releases.normalise(params["release"]),
+        image=params["image"],
+        container_name=params["container_name"] or facts["name"],
+        legacy_id=facts["id"],
+        legacy_name=facts["name"],
+        restart_policy=facts["restart_policy"],
+        was_running=facts["running"],
+        data_dir=data_dir,
+        backup=os.path.join(params["backup_dir"], params["run_id"]),
+    )
+
+
+def _refuse_used_run_id(params: Mapping[str, Any], entries: list[dict[str, Any]]) -> None:
+    if any(entry["attempt"] == params["run_id"] for entry in entries):
+        raise SwitchError(
+            f"Run id {params['run_id']} was used on this host before, and its backup must stay; give another run_id."
+        )
+
+
+def _to_switch(
+    params: Mapping[str, Any],
+    reader: DockerReader,
+    action: str,
+    attempt: Attempt,
+    legacy: dict[str, Any],
+    needs_image: bool,
+) -> Situation:
+    found = describe(legacy)
+    if needs_image:
+        _require_image(params, reader)
+    _require_usable(params, reader, attempt, found)
+    built = _build(params, reader, attempt, legacy, found)
+    if built.problems:
+        causes = "; ".join(f"{problem['cause']} ({problem['way_out']})" for problem in built.problems)
+        raise SwitchError(f"Container {attempt.legacy_name} cannot be turned into a v2 one: {causes}.")
+    return Situation(action, attempt, legacy, built.spec, built.leftovers)
+
+
+def _require_image(params: Mapping[str, Any], reader: DockerReader) -> None:
+    request = _image.ImageRequest(params["image"], params["image_id"])
+    if _image.find(reader, request) is None:
+        raise SwitchError(
+            f"Image {params['image']} is not on this host; prepare it first (fleetops.gpustack.node, state=prepared)."
+        )
+
+
+def _require_usable(params: Mapping[str, Any], reader: DockerReader, attempt: Attempt, found: Installation) -> None:
+    if attempt.serves and found.facts["server"]["database"]["kind"] != "sqlite":
+        raise SwitchError(
+            f"Server {attempt.legacy_name} uses the database {found.facts['server']['database']['url_masked']}; only "
+            "the embedded SQLite database can be switched yet."
+        )
+    if attempt.serves and not params["fix_permissions"] and not _data_dir_changes.is_open_to_others(attempt.data_dir):
+        raise SwitchError(
+            f"{attempt.data_dir} cannot be entered by others, but v2's PostgreSQL (uid 9999) has to; "
+            "set gpustack_fix_permissions, or run chmod a+rx on it and its log directory."
+        )
+    if attempt.container_name != attempt.legacy_name:
+        other = reader.inspect(attempt.container_name)
+        if other is not None and label_of(other, _container_spec.ATTEMPT_LABEL) != attempt.name:
+            raise SwitchError(
+                f"Another container is called {attempt.container_name}; choose another gpustack_container_name."
+            )
+
+
+def _build(
+    params: Mapping[str, Any],
+    reader: DockerReader,
+    attempt: Attempt,
+    legacy: Mapping[str, Any],
+    found: Installation,
+) -> _container_spec.Built:
+    config_file = found.facts["config_file"] or {}
+    settings = {
+        "image": attempt.image,
+        "container_name": attempt.container_name,
+        "network": params["network"],
+        "gpu_devices": params["gpu_devices"],
+        "extra_args": _extra_args(params, attempt),
+        "extra_env": _extra_env(params, attempt, found),
+        "extra_volumes": params["extra_volumes"],
+        "rollout_env": params["rollout_env"] if attempt.serves else {},
+        "migrate": attempt.serves,
+        "attempt": attempt.name,
+        "restart_policy": dict(attempt.restart_policy),
+        "host_hostname": socket.gethostname(),
+        "config_file_keys": config_file.get("keys"),
+    }
+    release = _releases.find(attempt.release, allow_unproven=True)
+    image = reader.image(legacy["Image"]) or {}
+    return _container_spec.build(legacy, image, release, attempt.role, params["gpu"], settings)
+
+
+def _extra_args(params: Mapping[str, Any], attempt: Attempt) -> list[str]:
+    """The operator's own arguments come last and win: of an option that is given twice, the program takes the last."""
+    override = ["--server-url", params["server_url"]] if attempt.role == "worker" and params["server_url"] else []
+    return override + list(params["extra_args"] or [])
+
+
+def _extra_env(params: Mapping[str, Any], attempt: Attempt, found: Installation) -> dict[str, str]:
+    extra = dict(params["extra_env"] or {})
+    token = params["token"] or (
+        _token_file(found) if attempt.role == "worker" and not found.settings.get("token") else None
+    )
+    if token:
+        extra.setdefault(TOKEN_VARIABLE, token)
+    elif attempt.role == "worker" and not found.settings.get("token") and TOKEN_VARIABLE not in extra:
+        raise SwitchError(
+            f"Worker {attempt.legacy_name} has no registration token in its arguments, environment, configuration file "
+            "or data directory, and a v2 worker does not start without one; set gpustack_token for this host."
+        )
+    return extra
+
+
+def _token_file(found: Installation) -> str | None:
+    """The token that a legacy installation keeps in its data directory."""
+    path = host_path(os.path.join(found.facts["data_dir"]["container_path"], "token"), found.facts["mounts"])
+    try:
+        with open(path or "", encoding="utf-8") as token:
+            return token.read().strip() or None
+    except OSError:
+        return None

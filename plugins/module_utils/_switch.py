@@ -1,0 +1,184 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The switch: from the old container to the new one, or back, as journaled steps."""
+
+from __future__ import annotations
+
+import calendar
+import dataclasses
+import time
+from typing import Any, Callable, Mapping
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _container_spec,
+    _finalize,
+    _restore,
+    _situation,
+    _switch_server,
+    _switch_steps,
+    _switch_worker,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, Work, created_by
+from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import DONE, STARTED
+from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
+from ansible_collections.fleetops.gpustack.plugins.module_utils._situation import AGAIN, FINISH, NOTHING, Situation
+from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress, Step
+
+SERVER_STEPS: list[tuple[str, Step]] = [
+    ("permissions", _switch_server.permissions),
+    ("stop", _switch_steps.stop_legacy),
+    ("snapshot", _switch_server.snapshot),
+    ("verify_snapshot", _switch_server.verify_snapshot),
+    ("identity", _switch_steps.pre_seed_identity),
+    ("retire", _switch_steps.retire_legacy),
+    ("create", _switch_steps.create),
+    ("start", _switch_steps.start),
+    ("migrate", _switch_server.migrate),
+    ("schema_head", _switch_server.schema_head),
+    ("rows", _switch_server.rows),
+    ("ready", _switch_steps.ready),
+    ("accept", _switch_steps.accept),
+]
+WORKER_STEPS: list[tuple[str, Step]] = [
+    ("save", _switch_worker.save),
+    ("stop", _switch_steps.stop_legacy),
+    ("identity", _switch_steps.pre_seed_identity),
+    ("retire", _switch_steps.retire_legacy),
+    ("create", _switch_steps.create),
+    ("start", _switch_steps.start),
+    ("ready", _switch_steps.ready),
+    ("accept", _switch_steps.accept),
+]
+#: What the journal must hold before a step changes it.
+ANNOUNCED: dict[str, Callable[[Work], dict[str, Any]]] = {"permissions": _switch_server.modes_before}
+
+
+def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
+    """`state=upgraded`. In check mode everything is read and nothing written, the Docker SDK not even imported."""
+    if check_mode:
+        return _preview(params, _situation.assess(params, needs_image=False))
+    with HostLock(params["state_dir"], params["run_id"]) as lock:
+        situation = _situation.assess(params, needs_image=True)
+        if situation.action == NOTHING:
+            return _preview(params, situation)
+        report(f"attempt {situation.attempt.name}: {situation.action}")
+        before = _preview(params, situation)
+        result = carry_out(params, situation.attempt, lock, lambda work: _work(work, situation))
+    return {**before, **result}
+
+
+def _preview(params: Mapping[str, Any], situation: Situation) -> dict[str, Any]:
+    """What would change, or what is there when nothing would."""
+    result = {
+        "changed": situation.action != NOTHING,
+        "leftovers": situation.leftovers,
+        "warnings": [],
+        **facts_of(situation.attempt),
+    }
+    if situation.spec:
+        image = DockerReader(params["docker_host"]).image(situation.legacy["Image"]) or {}
+        before = _container_spec.from_inspect(situation.legacy, image)
+        result["diff"] = _container_spec.difference(before, situation.spec)
+    return result
+
+
+def _work(work: Work, situation: Situation) -> dict[str, Any]:
+    if situation.action == FINISH:
+        return _finish(work)
+    progress = Progress(situation.legacy, situation.spec)
+    try:
+        if situation.action == AGAIN:
+            _restore.go_back(work)
+        _switch(work, progress)
+    except Exception as error:  # whatever failed, the host must not be left in between
+        return {**progress.facts, **_failed(work, error)}
+    return {**progress.facts, **_finish(work)}
+
+
+def _switch(work: Work, progress: Progress) -> None:
+    with work.journal.step("begin", **dataclasses.asdict(work.attempt)):
+        pass
+    for name, step in SERVER_STEPS if work.attempt.serves else WORKER_STEPS:
+        if name == "identity" and not work.attempt.works:
+            continue
+        announced = ANNOUNCED[name](work) if name in ANNOUNCED else {}
+        with work.journal.step(name, **announced) as found:
+            found.update(step(work, progress))
+
+
+def _finish(work: Work) -> dict[str, Any]:
+    """What follows acceptance; when it fails, the next run does it."""
+    _finalize.settle(work)
+    with work.journal.step("done"):
+        _switch_steps.last(work, Progress({}, {}))
+    record = work.engine.inspect(work.attempt.container_name) or {}
+    return {
+        "outcome": "upgraded",
+        "downtime": downtime(work.journal.entries(), "accept"),
+        "container": {
+            "name": work.attempt.container_name,
+            "id": record.get("Id"),
+            "image": (record.get("Config") or {}).get("Image"),
+            "image_id": record.get("Image"),
+        },
+        "legacy_container": work.attempt.retired_name,
+    }
+
+
+def _failed(work: Work, error: Exception) -> dict[str, Any]:
+    cause = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+    if work.params["on_failure"] == "stop":
+        return _left_for_inspection(work, cause)
+    try:
+        _restore.undo(work, start=work.attempt.serves and work.attempt.was_running)
+    except Exception as undo_error:  # both failures belong to the operator
+        return {
+            "failed": True,
+            "outcome": "unfinished",
+            "msg": f"{cause} The way back failed too: {undo_error} Remove that cause and run the same command again: "
+            "it goes back first.",
+        }
+    serves = "the legacy server serves again" if work.attempt.serves else "the legacy worker is back, stopped"
+    return {
+        "failed": True,
+        "outcome": "restored",
+        "downtime": downtime(work.journal.entries(), "undo_start"),
+        "msg": f"{cause} Everything is back: {serves}, with its files proven against {work.attempt.manifest}; v2's "
+        f"files are in {work.attempt.data_dir}. Remove the cause and run again.",
+    }
+
+
+def _left_for_inspection(work: Work, cause: str) -> dict[str, Any]:
+    stopped = []
+    with work.journal.step("stopped"):
+        for record in work.engine.with_label(created_by(work.attempt)):
+            work.engine.set_restart_policy(record["Id"], NO_RESTART)
+            if is_running(record):
+                work.engine.stop(record["Id"], work.params["stop_timeout"])
+            stopped.append(name_of(record))
+    return {
+        "failed": True,
+        "outcome": "stopped",
+        "msg": f"{cause} Nothing was put back, as asked: {', '.join(stopped) or 'no new container'} stopped for "
+        "inspection. Run again to go back and try once more, or go back with state=legacy.",
+    }
+
+
+def downtime(entries: list[dict[str, Any]], until: str) -> float | None:
+    """Seconds between the first stop of the old container and the end of a step."""
+    begun = [entry["time"] for entry in entries if (entry["step"], entry["state"]) == ("stop", STARTED)]
+    ended = [entry["time"] for entry in entries if (entry["step"], entry["state"]) == (until, DONE)]
+    if not begun or not ended:
+        return None
+    return round(_seconds(ended[-1]) - _seconds(begun[0]), 3)
+
+
+def _seconds(moment: str) -> float:
+    whole, _, fraction = moment.rstrip("Z").partition(".")
+    parsed = time.strptime(whole, "%Y-%m-%dT%H:%M:%S")
+    return calendar.timegm(parsed) + float(f"0.{fraction or 0}")

@@ -1,0 +1,202 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The steps that a server's and a worker's switch share. Each returns what the journal is to keep of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import uuid
+from typing import Any, Callable
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _container_spec,
+    _data_dir_changes,
+    _endpoints,
+    _gates,
+    _masking,
+    _releases,
+    _snapshot,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, SwitchError, Work, describe
+from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running
+
+WORKER_TOKEN = "worker_token"
+SAVED_FILES = (*_snapshot.LEGACY_FILES, WORKER_TOKEN)
+LOG_LINES = 30
+
+
+@dataclasses.dataclass
+class Progress:
+    """What the steps hand on to each other within one switch."""
+
+    legacy: dict[str, Any]
+    spec: dict[str, Any]
+    container_id: str = ""
+    manifest: dict[str, Any] = dataclasses.field(default_factory=dict)
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+Step = Callable[[Work, Progress], "dict[str, Any]"]
+
+
+def stop_legacy(work: Work, _progress: Progress) -> dict[str, Any]:
+    """Stop the old container so that nothing revives it, and note what its data directory holds now."""
+    attempt = work.attempt
+    work.engine.set_restart_policy(attempt.legacy_id, NO_RESTART)
+    work.engine.stop(attempt.legacy_id, work.params["stop_timeout"])
+    return {"entries": _data_dir_changes.entries(attempt.data_dir)}
+
+
+def save_definition(work: Work, progress: Progress) -> None:
+    """The old container's definition, as it was before anything was changed."""
+    _snapshot.make_backup_dir(work.attempt.backup)
+    path = os.path.join(work.attempt.backup, "container.json")
+    if not os.path.exists(path):
+        write_atomically(path, progress.legacy)
+
+
+def manifest_head(work: Work) -> dict[str, Any]:
+    """What a manifest says besides its files."""
+    attempt = work.attempt
+    return {
+        "attempt": attempt.name,
+        "data_dir": attempt.data_dir,
+        "legacy": {
+            "id": attempt.legacy_id,
+            "name": attempt.legacy_name,
+            "restart_policy": dict(attempt.restart_policy),
+        },
+    }
+
+
+def pre_seed_identity(work: Work, _progress: Progress) -> dict[str, Any]:
+    """Write the name and uuid under which the server knows this worker; an old worker_token would contradict them."""
+    data_dir, params = work.attempt.data_dir, work.params
+    written = []
+    name = params["worker_name"]
+    if name and name != _read(data_dir, "worker_name"):
+        written.append(_write(data_dir, "worker_name", name))
+    if _read(data_dir, "worker_name") is None:
+        raise SwitchError(
+            f"{data_dir}/worker_name does not exist and no worker_name was given: v2 would register a new worker. Give "
+            "the name under which the server knows this one."
+        )
+    if not _read(data_dir, "worker_uuid"):
+        written.append(_write(data_dir, "worker_uuid", params["worker_uuid"] or str(uuid.uuid4())))
+    if os.path.exists(os.path.join(data_dir, WORKER_TOKEN)):
+        os.unlink(os.path.join(data_dir, WORKER_TOKEN))  # a copy lies in the backup
+    return {"written": written}
+
+
+def retire_legacy(work: Work, _progress: Progress) -> dict[str, Any]:
+    """The old container gives its name to the new one; a supervisor then collides instead of reviving the old."""
+    attempt = work.attempt
+    work.engine.rename(attempt.legacy_id, attempt.retired_name)
+    return {"name": attempt.retired_name}
+
+
+def create(work: Work, progress: Progress) -> dict[str, Any]:
+    """Create the new container, which nothing restarts until it is accepted, and keep its definition for finalize."""
+    attempt = work.attempt
+    spec = _container_spec.with_restart_policy(progress.spec, "no")
+    write_atomically(attempt.spec_file, {"spec": spec, "rollout": _rollout_variables(work, spec)})
+    progress.container_id = work.engine.create(attempt.container_name, _container_spec.create_body(spec))
+    return {"container": progress.container_id}
+
+
+def _rollout_variables(work: Work, spec: dict[str, Any]) -> list[str]:
+    """Variables of the new container that only the roll-out wants; what the operator set stays."""
+    only_now = {*_container_spec.rollout_variables(), *(work.params["rollout_env"] or {})}
+    return sorted((only_now & set(spec["environment"])) - set(work.params["extra_env"] or {}))
+
+
+def start(work: Work, progress: Progress) -> dict[str, Any]:
+    """Start the new container."""
+    work.engine.start(progress.container_id)
+    return {}
+
+
+def ready(work: Work, progress: Progress) -> dict[str, Any]:
+    """Everything that others call has to answer."""
+    answered = wait_for_container(work, progress.container_id)
+    return {"answered": answered}
+
+
+def wait_for_container(work: Work, container_id: str) -> list[str]:
+    """Wait until a v2 container answers where others call it; what answered."""
+    record = work.engine.inspect(container_id)
+    if record is None or not is_running(record):
+        raise _gates.GateError(exit_message(work, container_id))
+    release = _releases.find(work.attempt.release, allow_unproven=True)
+    endpoints = _endpoints.v2_endpoints(record, describe(record).settings, release, work.attempt.role)
+    _gates.wait_until_ready(endpoints, lambda: runs(work, container_id), work.params["ready_timeout"])
+    return [str(endpoint) for endpoint in endpoints]
+
+
+def runs(work: Work, container_id: str) -> bool:
+    """Whether a container is there and runs."""
+    record = work.engine.inspect(container_id)
+    return record is not None and is_running(record)
+
+
+def accept(_work: Work, _progress: Progress) -> dict[str, Any]:
+    """Nothing but the journal's entry: from here on the way leads forward, whatever happens."""
+    return {}
+
+
+def last(work: Work, _progress: Progress) -> dict[str, Any]:
+    """The new container inherits the old one's restart policy."""
+    attempt = work.attempt
+    work.engine.set_restart_policy(attempt.container_name, attempt.restart_policy)
+    if attempt.restart_policy.get("Name") in ("", "no"):
+        work.warn(
+            f"Container {attempt.container_name} has restart policy 'no', as the legacy container had: it will not "
+            "come back by itself after a reboot. Change it with: docker update --restart unless-stopped "
+            f"{attempt.container_name}"
+        )
+    return {}
+
+
+def exit_message(work: Work, container_id: str) -> str:
+    """How a container that should run ended, with the end of its log."""
+    record = work.engine.inspect(container_id)
+    if record is None:
+        return "The new container is gone; somebody removed it."
+    state = record["State"]
+    out_of_memory = " (out of memory)" if state.get("OOMKilled") else ""
+    code = f"{state.get('ExitCode')}{out_of_memory}"
+    return f"The new container stopped with exit code {code}.{log_text(work, container_id)}"
+
+
+def log_text(work: Work, container_id: str) -> str:
+    """The end of a container's log as part of a message, without secrets."""
+    record = work.engine.inspect(container_id)
+    if record is None:
+        return ""
+    secrets = _container_spec.secrets_of(_container_spec.from_inspect(record))
+    lines = "\n".join(work.engine.log_tail(container_id, LOG_LINES))
+    return f" Its last words:\n{_masking.mask_text(lines, secrets)}" if lines else " It printed nothing."
+
+
+def _read(data_dir: str, name: str) -> str | None:
+    try:
+        with open(os.path.join(data_dir, name), encoding="utf-8") as text:
+            return text.read().strip()
+    except FileNotFoundError:
+        return None
+
+
+def _write(data_dir: str, name: str, value: str) -> str:
+    temporary = os.path.join(data_dir, name + ".new")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as text:
+        text.write(value + "\n")
+        text.flush()
+        os.fsync(text.fileno())
+    os.rename(temporary, os.path.join(data_dir, name))
+    _snapshot.sync_directory(data_dir)
+    return name
