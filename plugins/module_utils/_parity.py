@@ -354,7 +354,7 @@ class _TableComparison:
 
     @contextlib.contextmanager
     def _new_cursor(self, columns: list[Column]) -> Iterator[Any]:
-        """A cursor on the server's side. Numbers in binary form cost a third; enumerations must be asked for as text."""
+        """A cursor on the server's side. Binary numbers cost a third; enumerations must be asked for as text."""
         keys = [self.rule.target_column(name) for name in self.rule.key]
         wanted = ", ".join(
             f'"{name}"::text' if self.target_columns[name].enumeration else f'"{name}"'

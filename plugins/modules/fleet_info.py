@@ -1,0 +1,323 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fleet_info
+short_description: The workers, models and model instances that a GPUStack server knows, read from its database
+version_added: 0.1.0
+author:
+  - The fleetops.gpustack contributors (@fleetops)
+description:
+  - Reads the server's view from its database, SQLite for GPUStack 0.x and the embedded PostgreSQL for 2.x, in one
+    form for both. Needs neither the API nor a password of it. Runs on the server's host.
+  - Can wait until every expected worker is READY under its old id, name and uuid, with the same GPUs, and has sent a
+    heartbeat since a given time. The database is asked every two seconds until then.
+  - Vendor, number and index of GPUs must be equal. Their names and memory sizes are read by other means in 2.x, so a
+    difference there only warns.
+  - Reads only. A live SQLite database is opened so that not even its shared memory file changes.
+options:
+  generation:
+    description:
+      - V(legacy) for GPUStack 0.x, V(v2) for 2.x.
+    type: str
+    choices: [legacy, v2]
+    required: true
+  data_dir:
+    description:
+      - The data directory of the server on the host.
+    type: path
+    required: true
+  host:
+    description:
+      - Address of PostgreSQL, the container's own on a bridge network. For O(generation=v2).
+    type: str
+    default: 127.0.0.1
+  port:
+    description:
+      - Port of PostgreSQL. For O(generation=v2).
+    type: int
+    default: 5432
+  expected:
+    description:
+      - Workers that must be there, as this module or M(fleetops.gpustack.node_info) returned them before.
+      - Of each, C(id), C(name), C(uuid) (not when it is empty, as releases before 0.7 knew none) and C(gpus) are
+        compared. C(since) of a worker goes before O(since). Its other keys are ignored.
+      - The module fails when one of them is not as expected after O(wait) seconds.
+    type: list
+    elements: dict
+    default: []
+  since:
+    description:
+      - A heartbeat must not be older than this, in seconds since the epoch by the clock of the server's host. Give
+        the time at which the new container was started.
+    type: float
+  wait:
+    description:
+      - For how many seconds to wait for O(expected).
+    type: int
+    default: 0
+  state_dir:
+    description:
+      - Directory in which this collection keeps its private virtual environment, which is used when the target's
+        Python has no psycopg.
+    type: path
+    default: /var/lib/fleetops-gpustack
+requirements:
+  - Python 3.8 or newer with its C(sqlite3) module.
+  - psycopg 3.2 or newer for O(generation=v2). M(fleetops.gpustack.node) with
+    O(fleetops.gpustack.node#module:state=prepared) brings it.
+extends_documentation_fragment:
+  - fleetops.gpustack.attributes
+  - fleetops.gpustack.attributes.info_module
+seealso:
+  - module: fleetops.gpustack.node_info
+  - module: fleetops.gpustack.migration_info
+"""
+
+EXAMPLES = r"""
+- name: Read which workers the old server knows
+  fleetops.gpustack.fleet_info:
+    generation: legacy
+    data_dir: /data/gpustack
+  become: true
+  register: before
+
+- name: Wait until the new server has all of them back
+  fleetops.gpustack.fleet_info:
+    generation: v2
+    data_dir: /data/gpustack
+    expected: "{{ before.workers }}"
+    wait: 300
+  become: true
+"""
+
+RETURN = r"""
+workers:
+  description: The workers.
+  returned: success or when an expected worker is not as expected
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Id.
+      type: int
+    name:
+      description: Name.
+      type: str
+    hostname:
+      description: Host name.
+      type: str
+    ip:
+      description: Address.
+      type: str
+    port:
+      description: Port of its API.
+      type: int
+    uuid:
+      description: UUID. Empty for workers of releases before 0.7.
+      type: str
+    state:
+      description: State in lower case.
+      type: str
+      sample: ready
+    state_message:
+      description: What the server says about the state.
+      type: str
+    heartbeat:
+      description: Time of the last heartbeat in seconds since the epoch.
+      type: float
+    gpus:
+      description: GPUs, each with C(vendor), C(index), C(name), C(memory) in bytes, and C(uuid).
+      type: list
+      elements: dict
+    system_reserved:
+      description: What is kept for the system.
+      type: dict
+models:
+  description: The models, each with C(id), C(name), C(source), C(reference), C(backend), C(backend_version),
+    C(replicas) and C(ready_replicas).
+  returned: success or when an expected worker is not as expected
+  type: list
+  elements: dict
+model_instances:
+  description:
+    - The instances of models, each with C(id), C(name), C(model_id), C(model_name), C(worker_id), C(worker_name),
+      C(gpu_indexes), C(state) and C(state_message).
+  returned: success or when an expected worker is not as expected
+  type: list
+  elements: dict
+judgements:
+  description: One for each of O(expected).
+  returned: success or when an expected worker is not as expected
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the worker.
+      type: str
+    problems:
+      description: Why it is not as expected. Empty when it is.
+      type: list
+      elements: str
+    warnings:
+      description: What differs and does not matter.
+      type: list
+      elements: str
+seconds:
+  description: How long the module waited.
+  returned: success or when an expected worker is not as expected
+  type: float
+"""
+
+import contextlib
+import os
+import time
+from typing import Any, Callable, Iterator
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _fleet_records,
+    _postgres,
+    _respawn,
+    _snapshot,
+    _sqlite_reader,
+)
+
+POLL_SECONDS = 2
+
+_TABLES = {
+    "workers": _fleet_records.worker_record,
+    "models": _fleet_records.model_record,
+    "model_instances": _fleet_records.model_instance_record,
+}
+#: What the records are made of; the rest, a worker's token among it, is not even read.
+_COLUMNS = {
+    "workers": "id, name, hostname, ip, port, worker_uuid, state, state_message, heartbeat_time, status, "
+    "system_reserved",
+    "models": "id, name, source, huggingface_repo_id, huggingface_filename, model_scope_model_id, model_scope_file_path, "
+    "local_path, backend, backend_version, replicas, ready_replicas",
+    "model_instances": "id, name, model_id, model_name, worker_id, worker_name, gpu_indexes, state, state_message",
+}
+
+
+class FleetError(Exception):
+    """The server's view could not be read."""
+
+
+def legacy_fleet(data_dir: str) -> dict[str, list[dict[str, Any]]]:
+    """The view of a 0.x server."""
+    path = os.path.join(data_dir, _snapshot.DATABASE)
+    if not os.path.exists(path):
+        raise FleetError(f"{path} is not there; name the data directory of a GPUStack 0.x server.")
+    try:
+        with _sqlite_reader.opened(path, live=True) as connection:
+            tables = _sqlite_reader.table_names(connection)
+            return {
+                table: _sqlite_reader.records(connection, tables, table, convert) for table, convert in _TABLES.items()
+            }
+    except Exception as error:
+        if not _sqlite_reader.is_sqlite_error(error):
+            raise
+        raise FleetError(_sqlite_reader.sqlite_problem(path, error)) from error
+
+
+def v2_fleet(connection: Any) -> dict[str, list[dict[str, Any]]]:
+    """The view of a 2.x server, all of it at one moment."""
+    try:
+        fleet = {table: list(v2_records(connection, table)) for table in _TABLES}
+        connection.rollback()
+    except _postgres.driver().Error as error:
+        raise FleetError(
+            f"PostgreSQL does not answer: {_postgres.explain(error)}; "
+            "check that the v2 server runs and has finished its start."
+        ) from None
+    return fleet
+
+
+def v2_records(connection: Any, table: str) -> Iterator[dict[str, Any]]:
+    """The rows of a table as records."""
+    cursor = connection.execute(f"SELECT {_COLUMNS[table]} FROM {table} ORDER BY id")
+    names = [column.name for column in cursor.description]
+    for row in cursor:
+        yield _TABLES[table](dict(zip(names, row)))
+
+
+@contextlib.contextmanager
+def reader(params: dict[str, Any]) -> Iterator[Callable[[], Any]]:
+    """How to read the fleet, for as long as the context lasts."""
+    if params["generation"] == "legacy":
+        yield lambda: legacy_fleet(params["data_dir"])
+        return
+    with contextlib.closing(_postgres.connect(params["data_dir"], params["host"], params["port"])) as connection:
+        yield lambda: v2_fleet(connection)
+
+
+def awaited(read: Callable[[], Any], params: dict[str, Any]) -> dict[str, Any]:
+    """The fleet as soon as all expected workers are as expected, or what it is when the time is over."""
+    started = time.monotonic()
+    while True:
+        fleet = read()
+        judgements = _fleet_records.judge(params["expected"], fleet["workers"], params["since"])
+        waited = time.monotonic() - started
+        if not any(judgement["problems"] for judgement in judgements) or waited >= params["wait"]:
+            return dict(fleet, judgements=judgements, seconds=round(waited, 1), changed=False)
+        time.sleep(min(POLL_SECONDS, params["wait"] - waited))
+
+
+def problem_text(judgements: list[dict[str, Any]]) -> str:
+    """What is missing, per worker."""
+    return "; ".join(
+        "worker {}: {}".format(judgement["name"], ", ".join(judgement["problems"]))
+        for judgement in judgements
+        if judgement["problems"]
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "generation": {"type": "str", "choices": ["legacy", "v2"], "required": True},
+            "data_dir": {"type": "path", "required": True},
+            "host": {"type": "str", "default": "127.0.0.1"},
+            "port": {"type": "int", "default": 5432},
+            "expected": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+            },
+            "since": {"type": "float"},
+            "wait": {"type": "int", "default": 0},
+            "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        if module.params["generation"] == "v2":
+            _respawn.ensure(["psycopg"], module.params["state_dir"])
+        with reader(module.params) as read:
+            result = awaited(read, module.params)
+    except (
+        FleetError,
+        _postgres.PostgresError,
+        _respawn.MissingLibraryError,
+        _sqlite_reader.DatabaseError,
+        OSError,
+    ) as error:
+        module.fail_json(msg=f"The server's view of its fleet cannot be read: {error}")
+    problems = problem_text(result["judgements"])
+    if problems:
+        module.fail_json(
+            msg="After {} s these workers are not as expected: {}. Look at the worker's container "
+            "(docker logs) and at its server URL, token, clock and GPU flags.".format(result["seconds"], problems),
+            **result,
+        )
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
