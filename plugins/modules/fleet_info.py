@@ -199,8 +199,8 @@ _TABLES = {
 _COLUMNS = {
     "workers": "id, name, hostname, ip, port, worker_uuid, state, state_message, heartbeat_time, status, "
     "system_reserved",
-    "models": "id, name, source, huggingface_repo_id, huggingface_filename, model_scope_model_id, model_scope_file_path, "
-    "local_path, backend, backend_version, replicas, ready_replicas",
+    "models": "id, name, source, huggingface_repo_id, huggingface_filename, model_scope_model_id, "
+    "model_scope_file_path, local_path, backend, backend_version, replicas, ready_replicas",
     "model_instances": "id, name, model_id, model_name, worker_id, worker_name, gpu_indexes, state, state_message",
 }
 

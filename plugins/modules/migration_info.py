@@ -7,8 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: migration_info
-short_description: Compare a snapshot of a GPUStack 0.x database with the PostgreSQL of the upgraded server, row by
-row
+short_description: Compare a snapshot of GPUStack 0.x with the PostgreSQL of the upgraded server, row by row
 version_added: 0.1.0
 author:
   - The fleetops.gpustack contributors (@fleetops)
