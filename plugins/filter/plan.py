@@ -28,8 +28,8 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> Dict[str, 
     hosts = list(dict.fromkeys([*settings["servers"], *settings["workers"]]))
     for host in hosts:
         registered = hostvars[host].get("gpustack_node_info") or {}
-        if registered.get("node"):
-            evidence[host] = registered["node"]
+        if "engine" in registered:
+            evidence[host] = registered
         else:
             unassessed[host] = _reason(registered)
     try:

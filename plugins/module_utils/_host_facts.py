@@ -31,14 +31,16 @@ _LISTEN = "0A"
 _OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
-def host(environment: Mapping[str, str], engine_info: Mapping[str, Any]) -> dict[str, Any]:
+def host(environment: Mapping[str, str], engine_info: Mapping[str, Any], controller_clock: float | None) -> dict[str, Any]:
     """The evidence ``host``."""
+    clock = time.time()
     return {
         "hostname": socket.gethostname(),
         "python": platform.python_version(),
         "uid": os.geteuid(),
         "architecture": platform.machine(),
-        "clock": time.time(),
+        "clock": clock,
+        "clock_offset": None if controller_clock is None else clock - controller_clock,
         "boot_id": read_line("/proc/sys/kernel/random/boot_id"),
         "system_vendor": read_line("/sys/class/dmi/id/sys_vendor"),
         "proxy": proxies(environment, engine_info),

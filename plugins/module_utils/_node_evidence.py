@@ -42,6 +42,7 @@ class Request:
     data_dir: str | None
     backup_dir: str
     state_dir: str
+    controller_clock: float | None
     connect: Sequence[Mapping[str, Any]]
     docker_host: str
 
@@ -87,7 +88,7 @@ def assembled(
 ) -> dict[str, Any]:
     """The parts in the form that the plan reads."""
     return {
-        "host": _host_facts.host(os.environ, engine.info),
+        "host": _host_facts.host(os.environ, engine.info, request.controller_clock),
         "engine": engine.facts,
         "installations": list(installations),
         "ports": _host_facts.listening_ports(),

@@ -24,7 +24,9 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model impo
 # Findings of the database that v2 gives up, and the class of loss under which the operator accepts them (facts, C8, C9, D2).
 LOSS_CLASSES = {
     "ollama_models": "ollama",
+    "ollama_instances": "ollama",
     "ollama_files": "ollama",
+    "ollama_usages": "ollama",
     "llama_box_models": "llama_box",
     "backend_version_set": "backend_version",
     "custom_distributed": "custom_distributed",
@@ -65,7 +67,7 @@ def make_plan(evidence: Mapping[str, Dict[str, Any]], settings: Settings) -> Dic
 def _find_release(settings: Settings) -> Tuple[Optional[_releases.Release], List[Problem]]:
     try:
         return _releases.find(settings.release, settings.allow_unproven), []
-    except _releases.UnknownRelease as error:
+    except _releases.UnknownReleaseError as error:
         way_out = "set gpustack_version to one of them"
         return None, [Problem(_plan_fleet.FLEET, "unknown_release", str(error), way_out)]
 

@@ -14,8 +14,8 @@ author:
 description:
   - Finds the GPUStack containers of a host by their image and by what they start, whatever their names are, and reports
     everything that an upgrade from GPUStack 0.x to 2.x depends on.
-  - Reads only. The Docker engine is asked with GET requests alone, a live SQLite database is opened so that not even its
-    shared memory file changes, and a stopped one is read from a copy in memory.
+  - Reads only. The Docker engine is asked with GET requests alone. A live SQLite database is opened so that not even
+    its shared memory file changes, and a stopped one is read from a copy in memory.
   - What cannot be read is part of the evidence and does not fail the module. Secrets are never returned.
   - Judgement is not made here. The filter P(fleetops.gpustack.plan#filter) makes the plan from this evidence.
 requirements:
@@ -48,6 +48,10 @@ options:
       - Directory in which this collection keeps journal, lock and private virtual environment.
     type: path
     default: /var/lib/fleetops-gpustack
+  controller_clock:
+    description:
+      - The controller's time when it makes this call, in seconds since the epoch. With it, the offset of the host's clock is returned.
+    type: float
   connect:
     description:
       - Further TCP endpoints to try from this host, besides those that follow from the installation.
@@ -117,6 +121,9 @@ host:
       sample: x86_64
     clock:
       description: The host's time in seconds since the epoch.
+      type: float
+    clock_offset:
+      description: The host's time minus O(controller_clock); none without it. The way to the host counts in.
       type: float
     boot_id:
       description: Identifier of this boot.
@@ -674,6 +681,7 @@ def arguments() -> dict[str, Any]:
         "data_dir": {"type": "path"},
         "backup_dir": {"type": "path", "default": "/var/backups/gpustack"},
         "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
+        "controller_clock": {"type": "float"},
         "connect": {"type": "list", "elements": "dict", "default": [], "options": endpoint},
         "docker_host": {"type": "str", "default": DEFAULT_DOCKER_HOST},
     }
