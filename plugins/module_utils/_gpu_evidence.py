@@ -164,7 +164,10 @@ def tools(root: str, path: str) -> dict[str, dict[str, Any]]:
 
 def nvidia_smi(tool: str) -> dict[str, Any]:
     """What nvidia-smi says: GPUs with their driver, and the newest CUDA version that the driver supports."""
-    questions = (["--query-gpu=" + ",".join(_NVIDIA_FIELDS), "--format=csv,noheader,nounits"], [])
+    questions: tuple[list[str], ...] = (
+        ["--query-gpu=" + ",".join(_NVIDIA_FIELDS), "--format=csv,noheader,nounits"],
+        [],
+    )
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
         (code, gpus, error), (_code, overview, _error) = pool.map(lambda arguments: output(tool, arguments), questions)
     version = _CUDA_VERSION.search(overview)
@@ -204,11 +207,17 @@ def parse_nvidia_gpus(text: str) -> list[dict[str, Any]]:
             "index": number(row[0]),
             "uuid": row[1],
             "name": ", ".join(row[2:-2]),
-            "memory": None if number(row[-2]) is None else number(row[-2]) * _MIB,
+            "memory": mebibytes(row[-2]),
             "driver_version": row[-1],
         }
         for row in rows
     ]
+
+
+def mebibytes(text: str) -> int | None:
+    """A number of MiB in bytes."""
+    count = number(text)
+    return None if count is None else count * _MIB
 
 
 def number(text: str) -> int | None:

@@ -9,8 +9,8 @@ How a file is opened depends on what lies beside it, because SQLite creates what
 * ``-wal`` and ``-shm`` both there (the server runs, or was killed): in place, ``mode=ro&readonly_shm=1``. The WAL's
   committed rows are seen, and not even the lock marks in ``-shm`` change. Plain ``mode=ro`` would write those.
 * no WAL database and no rollback journal, or a journal of a live server: in place, ``mode=ro``.
-* anything else (WAL without ``-shm`` after a clean stop, a hot journal): opening in place would create an empty ``-wal``
-  or could not see the rows. ``.db``, ``-wal`` and ``-journal`` are copied to a private directory in memory
+* anything else (WAL without ``-shm`` after a clean stop, a hot journal): opening in place would create an empty
+  ``-wal`` or could not see the rows. ``.db``, ``-wal`` and ``-journal`` are copied to a private directory in memory
   (``/dev/shm``), which is gone afterwards; the copy is opened read-write, recovered and read. Nothing reaches a disk,
   so check mode may do it too.
 

@@ -20,7 +20,8 @@ _TABLES = {
     "system_loads": "id INTEGER PRIMARY KEY, timestamp INTEGER, cpu FLOAT",
     "workers": (
         "id INTEGER PRIMARY KEY, name VARCHAR, hostname VARCHAR, ip VARCHAR, port INTEGER, labels JSON,"
-        " system_reserved JSON, state VARCHAR, state_message TEXT, status JSON, heartbeat_time TIMESTAMP, worker_uuid VARCHAR"
+        " system_reserved JSON,"
+        " state VARCHAR, state_message TEXT, status JSON, heartbeat_time TIMESTAMP, worker_uuid VARCHAR"
     ),
     "users": "id INTEGER PRIMARY KEY, username VARCHAR, full_name VARCHAR, hashed_password VARCHAR, source VARCHAR",
     "api_keys": "id INTEGER PRIMARY KEY, name VARCHAR, user_id INTEGER REFERENCES users (id)",
