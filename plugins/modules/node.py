@@ -1,0 +1,471 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node
+short_description: Switch a host from GPUStack 0.x to 2.x, or back
+version_added: 0.1.0
+author:
+  - The fleetops.gpustack contributors (@fleetops)
+description:
+  - Takes the GPUStack container of a host from a 0.x release to a 2.x release in one call. The old container is
+    stopped, renamed and kept; of a server the database is saved, the saving is proven, the migration is watched, and
+    every row is read back from the new database before the new container is accepted.
+  - When anything fails on the way, v2's files are set aside and the old container is back with identical files.
+  - The work is done by a process of its own session on the host, under a lock, with a journal. It survives the end of
+    the connection and of the controller. Killed anywhere, the next run continues or goes back.
+  - The Docker volumes and the model caches of the host are never removed, moved or changed.
+requirements:
+  - Python 3.8 or newer on the host.
+  - The Docker SDK for Python, and psycopg 3.2 or newer on a server. O(state=prepared) puts both into a private virtual
+    environment below O(state_dir) where they are missing, and the other states use that.
+extends_documentation_fragment:
+  - fleetops.gpustack.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Reads only, and needs no library. The image is not asked and the GPU trial is not made.
+  diff_mode:
+    support: full
+    details:
+      - Shows what the new container has that the old one lacks, and the reverse. Secrets are masked.
+  idempotent:
+    support: full
+options:
+  state:
+    description:
+      - What the host is to be.
+    type: str
+    required: true
+    choices:
+      prepared:
+        - Libraries, image and GPU trial are done, beside the serving legacy container, which is not touched.
+      upgraded:
+        - The new release runs under the old container's name, proven. An interrupted attempt is finished, or undone and
+          begun again, first.
+      finalized:
+        - The container is without the variables that only the roll-out needs, after one short restart.
+      legacy:
+        - The old container is back under its name, with its files.
+  installation:
+    description:
+      - Id or name of the legacy container, as M(fleetops.gpustack.node_info) reports it.
+      - Required with O(state=upgraded).
+    type: str
+  release:
+    description:
+      - The release to upgrade to, for example V(2.2.3).
+      - Required with O(state=prepared) and O(state=upgraded).
+    type: str
+  image:
+    description:
+      - Reference of the new release's image.
+      - Required with O(state=prepared) and O(state=upgraded).
+    type: str
+  image_id:
+    description:
+      - The image id or registry digest that O(image) must have, so that all hosts run the same.
+    type: str
+  image_archive:
+    description:
+      - Path on the host of an archive made by C(docker save), to load the image from instead of pulling it.
+    type: path
+  registry_username:
+    description:
+      - User for the registry that O(image) is pulled from.
+    type: str
+  registry_password:
+    description:
+      - Password for the registry that O(image) is pulled from. It goes to the Docker engine alone.
+    type: str
+  container_name:
+    description:
+      - Name of the new container. By default it takes over the legacy container's name, so that whatever would start
+        the old one collides instead.
+    type: str
+  network:
+    description:
+      - Network of the new container, V(host) or V(bridge). By default as the legacy container.
+    type: str
+  gpu:
+    description:
+      - Container flags of the GPU vendor, as the plan lists them for the host.
+    type: dict
+    default: {}
+  gpu_devices:
+    description:
+      - Devices to restrict the container to. All by default.
+    type: list
+    elements: str
+    default: []
+  extra_args:
+    description:
+      - Arguments of C(gpustack start) to add. Secrets are refused, because every process of the host could read them.
+    type: list
+    elements: str
+    default: []
+  extra_env:
+    description:
+      - Environment variables to add to the new container. They win over all others.
+    type: dict
+    default: {}
+  extra_volumes:
+    description:
+      - Volumes to add to the new container, as C(docker run --volume) takes them.
+    type: list
+    elements: str
+    default: []
+  rollout_env:
+    description:
+      - Environment variables for the time of the roll-out only. O(state=finalized) removes them again.
+    type: dict
+    default: {}
+  expected_gpus:
+    description:
+      - The GPUs that the server has on record for this worker. The GPU trial has to see the same.
+    type: list
+    elements: dict
+  worker_name:
+    description:
+      - The name under which the server knows this worker.
+    type: str
+  worker_uuid:
+    description:
+      - The uuid under which the server knows this worker.
+    type: str
+  server_url:
+    description:
+      - The server's URL for this worker. By default the one of its own legacy definition.
+    type: str
+  token:
+    description:
+      - The registration token. By default the one that is found in the legacy definition on the host itself.
+    type: str
+  run_id:
+    description:
+      - Name of a new attempt, a time such as V(20261124T031500Z). By default the present time. An interrupted attempt
+        keeps its own.
+    type: str
+  state_dir:
+    description:
+      - Directory for journal, lock, results and the private virtual environment.
+    type: path
+    default: /var/lib/fleetops-gpustack
+  backup_dir:
+    description:
+      - Directory in which every attempt has its backup.
+    type: path
+    default: /var/backups/gpustack
+  stop_timeout:
+    description:
+      - Seconds that a container has to stop in before it is killed.
+    type: int
+    default: 60
+  migration_timeout:
+    description:
+      - Seconds that the migration may take. V(0) means a bound that follows from the number of rows.
+    type: int
+    default: 0
+  ready_timeout:
+    description:
+      - Seconds that a started container has to answer in.
+    type: int
+    default: 300
+  on_failure:
+    description:
+      - What a failed switch means.
+    type: str
+    choices:
+      rollback:
+        - Everything back. A server's old container serves again, a worker's is left stopped.
+      stop:
+        - The new container is stopped and everything left as it is, for inspection.
+    default: rollback
+  accept_losses:
+    description:
+      - Classes of loss that the operator accepted. Kept in the journal.
+    type: list
+    elements: str
+    default: []
+  fix_permissions:
+    description:
+      - Whether a server's data directory is opened for v2's PostgreSQL, after its database and secrets were closed to
+        others. O(state=legacy) puts the old modes back.
+    type: bool
+    default: false
+  start:
+    description:
+      - Whether O(state=legacy) starts the old container.
+    type: bool
+    default: true
+  wheels:
+    description:
+      - Path on the host of an archive of wheels to install the libraries from.
+    type: path
+  prepare_libraries:
+    description:
+      - Whether O(state=prepared) sees to the libraries.
+    type: bool
+    default: true
+  prepare_image:
+    description:
+      - Whether O(state=prepared) sees to the image.
+    type: bool
+    default: true
+  prepare_trial:
+    description:
+      - Whether O(state=prepared) tries the image with the GPU flags.
+    type: bool
+    default: true
+  docker_host:
+    description:
+      - The unix socket of the host's Docker engine.
+    type: str
+    default: unix:///var/run/docker.sock
+seealso:
+  - module: fleetops.gpustack.node_info
+  - module: fleetops.gpustack.fleet_info
+  - module: fleetops.gpustack.legacy_install
+"""
+
+EXAMPLES = r"""
+- name: Have everything there before the old server stops
+  fleetops.gpustack.node:
+    state: prepared
+    installation: gpustack
+    release: 2.2.3
+    image: gpustack/gpustack:v2.2.3
+
+- name: Switch the server
+  fleetops.gpustack.node:
+    state: upgraded
+    installation: gpustack
+    release: 2.2.3
+    image: gpustack/gpustack:v2.2.3
+    rollout_env:
+      GPUSTACK_MODEL_INSTANCE_RESCHEDULE_GRACE_PERIOD: "86400"
+  register: switched
+
+- name: Restart it without the roll-out variables once all workers are back
+  fleetops.gpustack.node:
+    state: finalized
+
+- name: Go back
+  fleetops.gpustack.node:
+    state: legacy
+"""
+
+RETURN = r"""
+attempt:
+  description: Name of the attempt.
+  returned: when the host has or gets one
+  type: str
+  sample: 20261124T031500Z
+outcome:
+  description:
+    - What became of the attempt, one of V(upgraded), V(finalized), V(restored), V(stopped), V(unfinished) or V(none).
+    - With V(restored) a failure left the host as it was before. With V(unfinished) the way back failed too.
+  returned: when the host has or gets an attempt
+  type: str
+  sample: upgraded
+steps:
+  description: The steps that were done, with the seconds that each took.
+  returned: when something was done
+  type: list
+  elements: dict
+  sample: [{step: stop, seconds: 4.8}, {step: snapshot, seconds: 0.1}]
+downtime:
+  description: Seconds from the stop of the old container to the acceptance of the new one, or to the old one's return.
+  returned: when a switch was made
+  type: float
+  sample: 15.2
+backup:
+  description: The backup of the attempt on the host.
+  returned: when the host has or gets an attempt
+  type: str
+  sample: /var/backups/gpustack/20261124T031500Z
+container:
+  description: The new container with name, id, image and image_id.
+  returned: with O(state=upgraded) and O(state=finalized)
+  type: dict
+  sample: {name: gpustack, id: 4f0c, image: "gpustack/gpustack:v2.2.3"}
+legacy_container:
+  description: The name that the legacy container has now.
+  returned: with O(state=upgraded) and O(state=legacy)
+  type: str
+  sample: gpustack-legacy-20261124T031500Z
+parity:
+  description: The rows of the saved database against those of the new one, per table.
+  returned: when a server's rows were compared
+  type: dict
+  sample: {equal: true, tables: [{table: users, before: 3, after: 5, identical: 3}]}
+leftovers:
+  description: What of the legacy container is not carried over as it was, with the reason. Secrets are masked.
+  returned: with O(state=upgraded)
+  type: list
+  elements: dict
+  sample: [{item: --enable-ray, value: "True", action: dropped, reason: v2 starts Ray by itself, loss: dropped_options}]
+removed_environment:
+  description: The roll-out variables that were removed.
+  returned: with O(state=finalized), when something was done
+  type: list
+  elements: str
+  sample: [GPUSTACK_DATA_MIGRATION]
+image:
+  description: The image with id, registry digests and version.
+  returned: with O(state=prepared)
+  type: dict
+  sample: {id: "sha256:4f0c", repo_digests: [], version: 2.2.3}
+gpus:
+  description: The GPUs that the trial container sees.
+  returned: with O(state=prepared), on a worker
+  type: list
+  elements: dict
+  sample: [{vendor: nvidia, index: 0, name: NVIDIA A100-SXM4-80GB}]
+actions:
+  description: What was, or in check mode would be, done.
+  returned: with O(state=prepared)
+  type: list
+  elements: str
+  sample: ["pull image gpustack/gpustack:v2.2.3"]
+"""
+
+import re
+import time
+from typing import Any, Callable, Mapping
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _finalize,
+    _masking,
+    _prepare,
+    _respawn,
+    _restore,
+    _switch,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, describe
+from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import DetachedError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader, DockerReaderError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import EngineError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._gates import GateError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._image import ImageError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import LockHeldError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._snapshot import SnapshotError
+
+RUN: dict[str, Callable[[Mapping[str, Any], bool, Callable[[str], None]], dict[str, Any]]] = {
+    "prepared": _prepare.run,
+    "upgraded": _switch.run,
+    "finalized": _finalize.run,
+    "legacy": _restore.run,
+}
+RUN_ID = re.compile(r"\d{8}T\d{6}Z")
+#: What the parts raise when something stands in the way. ValueError: a definition that cannot be understood.
+EXPECTED = (
+    SwitchError,
+    GateError,
+    SnapshotError,
+    DetachedError,
+    DockerReaderError,
+    EngineError,
+    ImageError,
+    LockHeldError,
+    OSError,
+    ValueError,
+    _prepare.PrepareError,
+    _respawn.MissingLibraryError,
+)
+
+
+def libraries(params: Mapping[str, Any]) -> list[str]:
+    """What this call has to import: a server's rows are read back from PostgreSQL."""
+    if params["state"] != "upgraded":
+        return ["docker"]
+    record = DockerReader(params["docker_host"]).inspect(params["installation"])
+    is_worker = record is not None and describe(record).facts["role"] == "worker"
+    return ["docker"] if is_worker else ["docker", "psycopg"]
+
+
+def keep_only_secrets_hidden(module: AnsibleModule) -> None:
+    """`extra_env` stays out of every log as a whole; in results only its secret values are masked."""
+    environment = {name: str(value) for name, value in module.params["extra_env"].items()}
+    others = {module.params["token"], module.params["registry_password"]}
+    shown = set(environment.values()) - set(_masking.secret_values((), environment)) - others
+    module.no_log_values.difference_update(shown)
+
+
+def finish(module: AnsibleModule, result: dict[str, Any]) -> None:
+    for warning in result.pop("warnings", []):
+        module.warn(warning)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "str", "required": True, "choices": ["prepared", "upgraded", "finalized", "legacy"]},
+            "installation": {"type": "str"},
+            "release": {"type": "str"},
+            "image": {"type": "str"},
+            "image_id": {"type": "str"},
+            "image_archive": {"type": "path"},
+            "registry_username": {"type": "str"},
+            "registry_password": {"type": "str", "no_log": True},
+            "container_name": {"type": "str"},
+            "network": {"type": "str"},
+            "gpu": {"type": "dict", "default": {}},
+            "gpu_devices": {"type": "list", "elements": "str", "default": []},
+            "extra_args": {"type": "list", "elements": "str", "default": []},
+            "extra_env": {"type": "dict", "default": {}, "no_log": True},
+            "extra_volumes": {"type": "list", "elements": "str", "default": []},
+            "rollout_env": {"type": "dict", "default": {}},
+            "expected_gpus": {"type": "list", "elements": "dict"},
+            "worker_name": {"type": "str"},
+            "worker_uuid": {"type": "str"},
+            "server_url": {"type": "str"},
+            "token": {"type": "str", "no_log": True},
+            "run_id": {"type": "str"},
+            "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
+            "backup_dir": {"type": "path", "default": "/var/backups/gpustack"},
+            "stop_timeout": {"type": "int", "default": 60},
+            "migration_timeout": {"type": "int", "default": 0},
+            "ready_timeout": {"type": "int", "default": 300},
+            "on_failure": {"type": "str", "choices": ["rollback", "stop"], "default": "rollback"},
+            "accept_losses": {"type": "list", "elements": "str", "default": []},
+            "fix_permissions": {"type": "bool", "default": False},
+            "start": {"type": "bool", "default": True},
+            "wheels": {"type": "path"},
+            "prepare_libraries": {"type": "bool", "default": True},
+            "prepare_image": {"type": "bool", "default": True},
+            "prepare_trial": {"type": "bool", "default": True},
+            "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
+        },
+        required_if=[
+            ("state", "prepared", ["release", "image"]),
+            ("state", "upgraded", ["installation", "release", "image"]),
+        ],
+        supports_check_mode=True,
+    )
+    keep_only_secrets_hidden(module)
+    params = dict(module.params)
+    params["run_id"] = params["run_id"] or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    if not RUN_ID.fullmatch(params["run_id"]):
+        module.fail_json(msg=f"run_id {params['run_id']!r} is no time such as 20261124T031500Z.")
+    try:
+        if params["state"] != "prepared" and not module.check_mode:
+            _respawn.ensure(libraries(params), params["state_dir"])
+        result = RUN[params["state"]](params, module.check_mode, module.debug)
+    except EXPECTED as error:
+        module.fail_json(msg=str(error), **getattr(error, "facts", {}))
+    finish(module, result)
+
+
+if __name__ == "__main__":
+    main()
