@@ -73,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("action", choices=("start", "stop", "status"))
     sub.set_defaults(call=_engine)
     sub = commands.add_parser("images", help="build (or pull) every image")
-    sub.add_argument("--release", action="append", help="a GPUStack release; may be repeated (default: 0.7.1 and 2.2.3)")
+    sub.add_argument(
+        "--release", action="append", help="a GPUStack release; may be repeated (default: 0.7.1 and 2.2.3)"
+    )
     sub.set_defaults(call=_images)
     sub = commands.add_parser("up", help="make a fleet, or find it made")
     _add_options(sub)
@@ -99,7 +101,9 @@ def parser() -> argparse.ArgumentParser:
 def _add_options(sub: argparse.ArgumentParser) -> None:
     """The options of `up`; their names are those of `Options`."""
     sub.add_argument("--name", required=True)
-    sub.add_argument("--workers", type=int, default=Options.workers, help="workers beside the server (default: %(default)s)")
+    sub.add_argument(
+        "--workers", type=int, default=Options.workers, help="workers beside the server (default: %(default)s)"
+    )
     sub.add_argument("--gpu-workers", type=int, default=Options.gpu_workers, help="how many of them show NVIDIA GPUs")
     sub.add_argument("--gpus", type=int, default=Options.gpus, help="GPUs that each of those shows")
     sub.add_argument("--legacy", default=Options.legacy, metavar="RELEASE", help="the installed release")
@@ -110,7 +114,9 @@ def _add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--container-name", default=Options.container_name)
     sub.add_argument("--no-fill", dest="fill", action="store_false", help="leave the server's database empty")
     sub.add_argument("--hosts-only", action="store_true", help="install no GPUStack")
-    sub.add_argument("--no-snapshot", dest="snapshot", action="store_false", help="make no snapshot; `reset` is refused")
+    sub.add_argument(
+        "--no-snapshot", dest="snapshot", action="store_false", help="make no snapshot; `reset` is refused"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -51,7 +51,10 @@ def ssh_command(folder: Path, host: Host) -> list[str]:
 def inventory(folder: Path, hosts: Mapping[str, Host]) -> str:
     """The fleet as an Ansible inventory."""
     lines = ["---", "all:", "  vars:", f"    ansible_user: {USER}", "    ansible_become: true"]
-    lines += [f"    ansible_ssh_private_key_file: {folder}/id_ed25519", "    ansible_python_interpreter: /usr/bin/python3"]
+    lines += [
+        f"    ansible_ssh_private_key_file: {folder}/id_ed25519",
+        "    ansible_python_interpreter: /usr/bin/python3",
+    ]
     lines += [f"    ansible_ssh_common_args: {' '.join(ssh_options(folder))}", "  children:"]
     groups = {"gpustack_servers": ["server"], "gpustack_workers": [name for name in hosts if name != "server"]}
     for group, names in groups.items():

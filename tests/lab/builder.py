@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.lab import docker, machine
 from tests.lab.errors import LabError
-from tests.lab.progress import say, step
+from tests.lab.progress import step
 
 IMAGES = Path(__file__).parent / "images"
 LOGS = Path("/var/lib/gpustack-lab/logs")
@@ -46,10 +46,11 @@ def build(tag: str, base: str, context: Path, changes: Sequence[str], args: Iter
         container = docker.out("create", *_mounts(context, settings), base, f"{MOUNT}/context/build.sh", *args)
         try:
             with log.open("wb") as sink:
-                code = subprocess.run([docker.client(), "start", "--attach", container], stdout=sink, stderr=sink).returncode
+                command = [docker.client(), "start", "--attach", container]
+                code = subprocess.run(command, stdout=sink, stderr=sink).returncode
             if code != 0:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
-                raise LabError(f"the image {tag} could not be built (exit {code}, log {log}); the last lines say:\n{tail}")
+                raise LabError(f"{tag} could not be built (exit {code}, log {log}); the last lines say:\n{tail}")
             docker.run("commit", *(f"--change={change}" for change in changes), container, tag)
         finally:
             docker.run("rm", "--force", container)
@@ -64,8 +65,3 @@ def _mounts(context: Path, settings: Path) -> list[str]:
         options += ["--volume", f"{bundle}:{MOUNT}/ca.crt:ro"]
         options += [f"--env={name}={MOUNT}/ca.crt" for name in machine.CA_VARIABLES]
     return options + [f"--env={name}={value}" for name, value in machine.proxy_variables().items()]
-
-
-def say_cached(tag: str) -> None:
-    """Tell that an image of this content is there already."""
-    say(f"{tag} is there")

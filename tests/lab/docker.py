@@ -23,8 +23,13 @@ def client() -> str:
     return DEBIAN_CLIENT if os.access(DEBIAN_CLIENT, os.X_OK) else "docker"
 
 
-def run(*args: str, check: bool = True, stdin: bytes | None = None, timeout: float | None = None,
-        env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *args: str,
+    check: bool = True,
+    stdin: bytes | None = None,
+    timeout: float | None = None,
+    env: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Run one docker command and return it with its output as text."""
     try:
         done = subprocess.run(

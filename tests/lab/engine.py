@@ -93,7 +93,7 @@ def _our_pid() -> int | None:
 
 
 def _install() -> None:
-    if 'VERSION_CODENAME=bookworm' not in Path("/etc/os-release").read_text() or not shutil.which("apt-get"):
+    if "VERSION_CODENAME=bookworm" not in Path("/etc/os-release").read_text() or not shutil.which("apt-get"):
         raise LabError(
             "no Docker engine answers, and the lab can install one on Debian 12 only; "
             "install Docker 24 or newer yourself, or point DOCKER_HOST at one"
@@ -112,7 +112,8 @@ def _install() -> None:
     with step("apt-get update"):
         _apt(["update"], env)
     with step("apt-get install"):
-        _apt(["install", "--yes", "--no-install-recommends", *(f"{name}/{SUITE}" for name in FROM_TRIXIE), *FROM_BOOKWORM], env)
+        packages = [*(f"{name}/{SUITE}" for name in FROM_TRIXIE), *FROM_BOOKWORM]
+        _apt(["install", "--yes", "--no-install-recommends", *packages], env)
 
 
 def _apt(args: list[str], env: dict[str, str]) -> None:

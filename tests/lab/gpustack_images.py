@@ -189,6 +189,7 @@ def _install(release: str, day: str, root: Path) -> None:
             shutil.rmtree(path)
     _move_scripts(packages / "bin", root / SCRIPTS)
     _install_tools(packages)
+    _skip_pci_check(packages / "gpustack_runtime" / "detector" / "nvidia.py")
 
 
 def _move_scripts(source: Path, target: Path) -> None:
@@ -222,6 +223,17 @@ def _install_tools(packages: Path) -> None:
         (target / place).mkdir(parents=True)
         shutil.copy(SOURCES / "tools" / tool, target / place / tool)
     (target / "versions.json").write_text(json.dumps(versions))
+
+
+def _skip_pci_check(detector: Path) -> None:
+    """Give the detector of 2.0.0 and 2.0.1 what later ones have: they may look for GPUs that are no PCI devices."""
+    if not detector.exists():
+        return
+    source = detector.read_text()
+    if "GPUSTACK_RUNTIME_DETECT_NO_PCI_CHECK" not in source:
+        source = source.replace('if not pci_devs:\n            logger.debug("No NVIDIA', 'if False:\n            logger.debug("No NVIDIA')
+    source = re.sub(r'(vendor="0x10de"\)\n +if not pci_devs:\n +return )None', r"\1{}", source)
+    detector.write_text(source)
 
 
 def _only(pattern: str, text: str) -> str:

@@ -41,6 +41,10 @@ class Host:
         """The volumes that keep a copy of that state, by the same directories."""
         return {path: f"{volume}-snapshot" for path, volume in self.volumes.items()}
 
+    def facts(self) -> dict[str, object]:
+        """What `fleet.json` says about the host."""
+        return {"address": self.address, "container": self.container, "gpus": self.gpus}
+
 
 @dataclass(frozen=True)
 class Access:
@@ -95,7 +99,8 @@ def execute(host: Host, *command: str, check: bool = True) -> str:
     """Run a command as root on a host, past ssh, and return what it prints."""
     done = docker.run("exec", host.container, *command, check=False)
     if check and done.returncode != 0:
-        raise LabError(f"`{' '.join(command[:6])} ...` on {host.name} ended with {done.returncode}: {done.stderr.strip()}")
+        what = " ".join(command[:6])
+        raise LabError(f"`{what} ...` on {host.name} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout.strip()
 
 
@@ -130,7 +135,9 @@ def daemon_settings(host: Host, mirror: str | None) -> dict[str, object]:
     return settings
 
 
-def _add(archive: tarfile.TarFile, path: str, content: str | bytes, *, mode: int = 0o644, operator: bool = False) -> None:
+def _add(
+    archive: tarfile.TarFile, path: str, content: str | bytes, *, mode: int = 0o644, operator: bool = False
+) -> None:
     data = content.encode() if isinstance(content, str) else content
     entry = tarfile.TarInfo(path)
     entry.size, entry.mode = len(data), mode

@@ -15,7 +15,7 @@ from tests.lab.hosts import Host
 
 # Every fleet gets a /24 of this block for itself.
 BLOCK = ipaddress.ip_network("10.203.0.0/16")
-SERVER, FIRST_WORKER = 11, 21
+REGISTRY, SERVER, FIRST_WORKER = 5, 11, 21
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,8 @@ def free_subnet(taken: Collection[str]) -> str:
 def gateway(subnet: str) -> str:
     """The address at which the hosts of a fleet reach the machine that they run on."""
     return str(ipaddress.ip_network(subnet).network_address + 1)
+
+
+def registry_address(subnet: str) -> str:
+    """The address of the lab's registry in a fleet's network."""
+    return str(ipaddress.ip_network(subnet).network_address + REGISTRY)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from tests.lab import hosts
@@ -68,8 +68,8 @@ def wait_serving(server: Host) -> None:
     )
 
 
-def wait_ready(admin: Client, expected: set[str], since: datetime) -> list[dict[str, Any]]:
-    """Return the workers once all expected ones are READY by a heartbeat that is newer than `since`."""
+def wait_ready(admin: Client, expected: set[str], since: float) -> list[dict[str, Any]]:
+    """Return the workers once all expected ones are READY by a heartbeat that is newer than `since` (seconds of the epoch)."""
 
     def ready() -> list[dict[str, Any]] | None:
         workers = admin.items("/v1/workers")
@@ -85,9 +85,8 @@ def wait_ready(admin: Client, expected: set[str], since: datetime) -> list[dict[
     return found
 
 
-def _heartbeat(worker: dict[str, Any]) -> datetime:
+def _heartbeat(worker: dict[str, Any]) -> float:
     text = worker.get("heartbeat_time")
     if not text:
         raise ApiError(f"{worker['name']} has sent no heartbeat")
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-from tests.lab import access, docker, engine, fill, hosts, legacy, registry, releases, seed, volumes
+from tests.lab import access, docker, engine, fill, history, hosts, legacy, registry, releases, seed, volumes
 from tests.lab.api import Client
 from tests.lab.errors import LabError
 from tests.lab.fleet import ROOT, Fleet
 from tests.lab.hosts import Host
-from tests.lab.layout import Options, free_subnet, hosts_of
+from tests.lab.layout import Options, free_subnet, registry_address
 from tests.lab.progress import say, step
 
 LABEL = "gpustack-lab.fleet"
@@ -44,19 +43,20 @@ def up(options: Options) -> Fleet:
 def down(name: str) -> None:
     """Remove exactly what the lab made for a fleet: its containers, volumes, network and folder."""
     engine.ensure()
-    found = {
-        kind: docker.out(*command, "--quiet", "--filter", f"label={LABEL}={name}").split()
-        for kind, command in {"container": ["ps", "--all"], "volume": ["volume", "ls"], "network": ["network", "ls"]}.items()
-    }
-    if any(found.values()):
+    containers, kept, networks = (
+        _labelled(name, "ps", "--all"),
+        _labelled(name, "volume", "ls"),
+        _labelled(name, "network", "ls"),
+    )
+    if containers or kept or networks:
         with step(f"removing the fleet {name}"):
-            if found["container"]:
-                docker.run("rm", "--force", *found["container"])
-            if found["volume"]:
-                docker.run("volume", "rm", *found["volume"])
-            if found["network"]:
+            if containers:
+                docker.run("rm", "--force", *containers)
+            if kept:
+                docker.run("volume", "rm", *kept)
+            if networks:
                 registry.leave(hosts.network(name))
-                docker.run("network", "rm", *found["network"])
+                docker.run("network", "rm", *networks)
     shutil.rmtree(ROOT / name, ignore_errors=True)
 
 
@@ -71,9 +71,10 @@ def reset(name: str) -> Fleet:
         for host in fleet.hosts.values():
             for path, volume in host.volumes.items():
                 volumes.clone(host.snapshots[path], volume)
-        since = datetime.now(timezone.utc)
+        since = time.time()
         _boot(fleet)
         _wait_serving(fleet, since)
+        _write_late(fleet)
     return fleet
 
 
@@ -83,13 +84,15 @@ def _make(options: Options) -> Fleet:
     images = [*releases.ensure(options.legacy)]
     for target in options.targets:
         images += releases.ensure(target)
-    preloaded = images if options.seed == "all" else [image for image in images if f":v{options.legacy}" in image]
+    preloaded = images if options.seed == "all" else releases.ensure(options.legacy)
     source = seed.ensure(sorted(preloaded))
-    fleet = Fleet(folder, {"name": options.name, "complete": False, "options": options.as_json(), "subnet": _network(options)})
-    fleet.data["mirror"] = None if options.seed == "all" else registry.ensure(hosts.network(options.name), images)
-    fleet.data["hosts"] = {
-        name: {"address": host.address, "container": host.container, "gpus": host.gpus} for name, host in fleet.hosts.items()
-    }
+    subnet = _network(options)
+    fleet = Fleet(folder, {"name": options.name, "complete": False, "options": options.as_json(), "subnet": subnet})
+    fleet.data["mirror"] = None
+    if options.seed == "legacy":
+        rest = [image for image in images if image not in preloaded]
+        fleet.data["mirror"] = registry.ensure(hosts.network(options.name), registry_address(subnet), rest)
+    fleet.data["hosts"] = {name: host.facts() for name, host in fleet.hosts.items()}
     fleet.save()
     with step(f"making {len(fleet.hosts)} hosts"):
         for host in fleet.hosts.values():
@@ -101,6 +104,7 @@ def _make(options: Options) -> Fleet:
         _install_legacy(fleet)
     if options.snapshot:
         _snapshot(fleet)
+    _write_late(fleet)
     fleet.data["complete"] = True
     fleet.save()
     say(f"the fleet {options.name} is up; inventory: {fleet.inventory}")
@@ -145,7 +149,7 @@ def _write_access(fleet: Fleet) -> None:
 def _install_legacy(fleet: Fleet) -> None:
     options, server = fleet.options, fleet.hosts["server"]
     workers = [host for host in fleet.hosts.values() if host.name != "server"]
-    since = datetime.now(timezone.utc)
+    since = time.time()
     with step(f"starting the GPUStack {options.legacy} server"):
         legacy.start_server(options, server)
     token = legacy.read_secret(options, server, "token")
@@ -160,7 +164,8 @@ def _install_legacy(fleet: Fleet) -> None:
     if options.fill:
         with step("filling the fleet over its own API"):
             fleet.data.update(fill.run(fleet))
-    fleet.save()
+            fleet.data["late_user"] = fill.late_user()
+        fleet.save()
 
 
 def _take_over_admin(initial: str, server: Host) -> dict[str, str]:
@@ -179,11 +184,13 @@ def _worker_names(fleet: Fleet) -> set[str]:
 
 def _worker_facts(worker: dict[str, Any]) -> dict[str, Any]:
     devices = (worker.get("status") or {}).get("gpu_devices") or []
-    gpus = [{key: device.get(key) for key in ("index", "name", "uuid", "vendor", "type")} for device in devices]
-    for gpu, device in zip(gpus, devices):
-        gpu["memory"] = (device.get("memory") or {}).get("total")
     facts = {key: worker.get(key) for key in ("id", "name", "hostname", "ip", "port", "worker_uuid", "labels")}
-    return {**facts, "gpus": gpus}
+    return {**facts, "gpus": [_gpu_facts(device) for device in devices]}
+
+
+def _gpu_facts(device: dict[str, Any]) -> dict[str, Any]:
+    facts = {key: device.get(key) for key in ("index", "name", "uuid", "vendor", "type")}
+    return {**facts, "memory": (device.get("memory") or {}).get("total")}
 
 
 def _snapshot(fleet: Fleet) -> None:
@@ -196,7 +203,7 @@ def _snapshot(fleet: Fleet) -> None:
             for path, volume in host.volumes.items():
                 volumes.create(host.snapshots[path], {LABEL: host.fleet})
                 volumes.clone(volume, host.snapshots[path])
-        since = datetime.now(timezone.utc)
+        since = time.time()
         for host in everyone:
             hosts.start(host)
         with ThreadPoolExecutor(max_workers=8) as pool:
@@ -204,11 +211,24 @@ def _snapshot(fleet: Fleet) -> None:
         _wait_serving(fleet, since)
 
 
-def _wait_serving(fleet: Fleet, since: datetime) -> None:
+def _wait_serving(fleet: Fleet, since: float) -> None:
     if fleet.options.hosts_only:
         return
     legacy.wait_serving(fleet.hosts["server"])
     legacy.wait_ready(fleet.admin(), _worker_names(fleet), since)
+
+
+def _write_late(fleet: Fleet) -> None:
+    """Commit something after the server's last start, which had moved all that was older out of the write-ahead log."""
+    if "late_user" in fleet.data:
+        fill.create_user(fleet.admin(), fleet.data["late_user"])
+        fleet.data["rows"] = history.count_rows(fleet.options, fleet.hosts["server"])
+        fleet.save()
+
+
+def _labelled(name: str, *listing: str) -> list[str]:
+    """What one of docker's listings has of a fleet."""
+    return docker.out(*listing, "--quiet", "--filter", f"label={LABEL}={name}").split()
 
 
 def _alive(fleet: Fleet) -> bool:

@@ -54,7 +54,7 @@ def host_files(count: int, seed: str) -> list[HostFile]:
     for name in ("nvidia-container-runtime", "nvidia-container-runtime-hook"):
         files.append((f"{HOME}/{name}", (CONTEXT / name).read_bytes(), 0o755))
     # Docker looks for the hook on its own PATH; the real toolkit installs it there too.
-    hook = f"#!/bin/sh\nexec /{HOME}/nvidia-container-runtime-hook \"$@\"\n"
+    hook = f'#!/bin/sh\nexec /{HOME}/nvidia-container-runtime-hook "$@"\n'
     files.append(("usr/local/bin/nvidia-container-runtime-hook", hook, 0o755))
     smi, library = _driver_files()
     files += [

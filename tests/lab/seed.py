@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Seeds: volumes that hold an inner engine's data directory with a set of images loaded, from which hosts are copied."""
+"""Seeds: volumes with an inner engine's data directory and a set of images in it, from which hosts are copied."""
 
 from __future__ import annotations
 
