@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.lab import docker, machine
+from tests.lab import docker, gpustack_packages, machine
 from tests.lab.base_image import BASE, ensure_base
 from tests.lab.errors import LabError
 from tests.lab.progress import step
@@ -29,10 +25,6 @@ SOURCES = Path(__file__).parent / "images" / "gpustack"
 CONTENT_LABEL = "gpustack-lab.content"
 RUNTIME = "gpustack-lab/gpustack-runtime:bookworm"
 DATABASE = "gpustack-lab/gpustack-database:bookworm"
-PACKAGES = Path("usr/local/lib/python3.11/dist-packages")
-SCRIPTS = Path("usr/local/bin")
-# Not needed to run a server or a worker: test suites, headers, and Ray's Java side.
-LEFT_OUT = ("*/tests", "*/*/tests", "*/*/*/tests", "pyarrow/include", "ray/jars", "ray/cpp", "ray/dashboard/client")
 
 
 @dataclass(frozen=True)
@@ -161,94 +153,14 @@ def _ensure_v2(release: str, facts: V2) -> str:
 def _ensure_program(reference: str, release: str, facts: Legacy | V2, source: Path, parent: str) -> str:
     """Make the image that holds the release itself; return the hash of what went into it."""
     behaviour = json.dumps(asdict(facts), sort_keys=True)
-    inputs = [source, SOURCES / "tools", SOURCES / "precompile"]
-    content = _digest(inputs, _label(parent), release, behaviour, repr(LEFT_OUT))
+    inputs = [source, SOURCES / "precompile", gpustack_packages.TOOLS, Path(gpustack_packages.__file__)]
+    content = _digest(inputs, _label(parent), release, behaviour)
     if _label(reference) != content:
         with step(f"building GPUStack {release}"), _context(source, SOURCES / "precompile") as context:
-            _install(release, facts.day, Path(context, "root"))
+            gpustack_packages.install(release, facts.day, Path(context, "root"))
             Path(context, "release.json").write_text(behaviour)
             _build(reference, Path(context), content)
     return content
-
-
-# -- what goes into an image ---------------------------------------------------------------------------------------
-
-
-def _install(release: str, day: str, root: Path) -> None:
-    """Put a release and its dependencies of that day where Debian's Python 3.11 looks for local packages."""
-    packages = root / PACKAGES
-    command = [_uv(), "pip", "install", "--quiet", "--target", str(packages), "--exclude-newer", day]
-    command += ["--python-version", "3.11", "--python-platform", f"{platform.machine()}-manylinux_2_36"]
-    # Wheels only: nothing is compiled. cachetools is imported by 0.7 and by no dependency of it declared.
-    command += ["--only-binary", ":all:", f"gpustack=={release}", "cachetools"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise LabError(f"uv could not install GPUStack {release} as of {day}: {done.stderr[-1500:]}")
-    for pattern in LEFT_OUT:
-        for path in packages.glob(pattern):
-            shutil.rmtree(path)
-    _move_scripts(packages / "bin", root / SCRIPTS)
-    _install_tools(packages)
-    _skip_pci_check(packages / "gpustack_runtime" / "detector" / "nvidia.py")
-
-
-def _move_scripts(source: Path, target: Path) -> None:
-    """Move the commands onto the PATH and point them at the image's Python instead of this machine's."""
-    target.mkdir(parents=True)
-    for script in source.iterdir():
-        first, _, rest = script.read_bytes().partition(b"\n")
-        if first.startswith(b"#!") and b"python" in first:
-            (target / script.name).write_bytes(b"#!/usr/bin/python3\n" + rest)
-            (target / script.name).chmod(0o755)
-    shutil.rmtree(source)
-
-
-def _install_tools(packages: Path) -> None:
-    """Put the stand-ins where a worker keeps its downloads, under the names and versions that this release looks for."""
-    target = packages / "gpustack" / "third_party" / "bin"
-    source = (packages / "gpustack" / "worker" / "tools_manager.py").read_text()
-    versions = {
-        "gguf-parser": _only(r'^BUILTIN_GGUF_PARSER_VERSION = "(.+)"', source),
-        "fastfetch": _only(r'def download_fastfetch\(self\):\n +version = "(.+)"', source),
-    }
-    places = {name: name for name in versions}
-    if "BUILTIN_LLAMA_BOX_VERSION" in source:
-        version = _only(r'^BUILTIN_LLAMA_BOX_VERSION = "(.+)"', source)
-        architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-        for device in ("", "-cuda"):
-            name = f"llama-box-{version}-linux-{architecture}{device}"
-            versions[name] = version
-            places[f"llama-box/{name}"] = "llama-box"
-    for place, tool in places.items():
-        (target / place).mkdir(parents=True)
-        shutil.copy(SOURCES / "tools" / tool, target / place / tool)
-    (target / "versions.json").write_text(json.dumps(versions))
-
-
-def _skip_pci_check(detector: Path) -> None:
-    """Give the detector of 2.0.0 and 2.0.1 what later ones have: they may look for GPUs that are no PCI devices."""
-    if not detector.exists():
-        return
-    source = detector.read_text()
-    if "GPUSTACK_RUNTIME_DETECT_NO_PCI_CHECK" not in source:
-        source = source.replace('if not pci_devs:\n            logger.debug("No NVIDIA', 'if False:\n            logger.debug("No NVIDIA')
-    source = re.sub(r'(vendor="0x10de"\)\n +if not pci_devs:\n +return )None', r"\1{}", source)
-    detector.write_text(source)
-
-
-def _only(pattern: str, text: str) -> str:
-    found = re.search(pattern, text, re.MULTILINE)
-    if found is None:
-        raise LabError(f"this release's tools_manager.py names no version where the lab looks for it: {pattern}")
-    return found[1]
-
-
-def _uv() -> str:
-    beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    if not found:
-        raise LabError("uv is missing, and without it GPUStack cannot be resolved as of its release day; `pip install uv`")
-    return found
 
 
 # -- building ------------------------------------------------------------------------------------------------------

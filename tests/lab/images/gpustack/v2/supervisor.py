@@ -332,9 +332,7 @@ def listens(port: int) -> bool:
 
 
 def as_postgres(*command: str, stdout: int | None = None, text: str | None = None) -> str:
-    done = subprocess.run(
-        ["gosu", "postgres", *command], check=True, stdout=stdout, input=text, text=True, cwd="/"
-    )
+    done = subprocess.run(["gosu", "postgres", *command], check=True, stdout=stdout, input=text, text=True, cwd="/")
     return done.stdout or ""
 
 
