@@ -9,7 +9,7 @@ import sys
 from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
-    _discovery,
+    _attempt,
     _fleet_records,
     _gpu_trial,
     _image,
@@ -38,11 +38,15 @@ def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], Non
             with HostLock(params["state_dir"], params["run_id"]):
                 _prepare(params, False, result, report)
     except _libraries.LibrariesError as error:
-        result["wheels_wanted"] = error.wanted
-        raise PrepareError(str(error), result) from None
+        raise PrepareError(str(error), {**_facts(result), "wheels_wanted": error.wanted}) from None
     except (_image.ImageError, _gpu_trial.TrialError, DockerReaderError, EngineError, LockHeldError, OSError) as error:
-        raise PrepareError(str(error), result) from None
+        raise PrepareError(str(error), _facts(result)) from None
     return result
+
+
+def _facts(result: dict[str, Any]) -> dict[str, Any]:
+    """What a failed result says beside its message; a warning is moot then."""
+    return {name: value for name, value in result.items() if name != "warnings"}
 
 
 def _prepare(
@@ -88,10 +92,11 @@ def _have_image(params: Mapping[str, Any], reader: DockerReader, check_mode: boo
     )
     found = _image.find(reader, request)
     if found is None:
+        if not check_mode:
+            _image.fetch(Engine(params["docker_host"]).client, request)
         _note(result, [_image.describe(request)])
         if check_mode:
             return
-        _image.fetch(Engine(params["docker_host"]).client, request)
         found = _image.find(reader, request)
     if found is None:
         raise _image.ImageError(
@@ -133,8 +138,7 @@ def _is_server(reader: DockerReader, installation: str | None) -> bool:
     container = reader.inspect(installation) if installation else None
     if container is None:
         return True
-    found = _discovery.installation(container, {}, [container], [], lambda _path: None)
-    return bool(found.facts["role"] != "worker")
+    return bool(_attempt.describe(container).facts["role"] != "worker")
 
 
 def _note(result: dict[str, Any], actions: list[str]) -> None:
