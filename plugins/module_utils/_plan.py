@@ -191,6 +191,7 @@ def _decision(view: HostView, known: Sequence[Dict[str, Any]], verdict: _vendors
         },
         "leftovers": leftovers,
         "attempt": view.node["journal"]["attempt"],
+        "backup": view.node["journal"]["backup"],
     }
 
 

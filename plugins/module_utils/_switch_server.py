@@ -14,6 +14,7 @@ from typing import Any, Iterator
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
     _data_dir_changes,
+    _database_address,
     _endpoints,
     _gates,
     _log_classifier,
@@ -81,18 +82,14 @@ def migrate(work: Work, progress: Progress) -> dict[str, Any]:
     """Follow the first start's log to the end of the migration, or to the first line that says it failed."""
     seconds = work.params["migration_timeout"] or migration_seconds(progress.manifest["database"]["counts"])
     deadline = time.monotonic() + seconds
-    release = _releases.find(work.attempt.release, allow_unproven=True)
-    rows = {}
+    first_start = _log_classifier.FirstStart()
     for line in _gates.lines_with_ticks(work.engine.follow_logs(progress.container_id)):
-        event = _log_classifier.classify(line, release) if line is not None else None
-        if event is not None:
-            _refuse(event, progress)
-            if event.table is not None:
-                rows[event.table] = event.rows
-            if event.kind == _log_classifier.SCHEMA_DONE:
-                return {"rows": rows}
-        elif line is None and _answers(work, progress):
-            return {"rows": rows}  # a release that words its log in another way; schema head and rows judge it
+        if line is not None:
+            first_start.feed(line)
+            _refuse(first_start, progress)
+        if first_start.schema_done or (line is None and _answers(work, progress)):
+            # A release that words its log in another way is judged by schema head and rows alone.
+            return {"rows": first_start.tables}
         if time.monotonic() > deadline:
             raise _gates.GateError(
                 f"The migration did not end within {seconds} seconds; give it more with gpustack_migration_timeout."
@@ -153,12 +150,13 @@ def _free_path(path: str) -> str:
     return candidate
 
 
-def _refuse(event: _log_classifier.Event, progress: Progress) -> None:
+def _refuse(first_start: _log_classifier.FirstStart, progress: Progress) -> None:
+    event = first_start.problem
+    if event is None:
+        return
+    what = "has migrated nothing" if first_start.state == _log_classifier.EMPTY else "did not start"
     detail = _masking.mask_text(event.detail, _container_spec.secrets_of(progress.spec))
-    if event.kind == _log_classifier.EMPTY_START:
-        raise _gates.GateError(f"The new server has migrated nothing: {event.cause} ({detail}). {event.way_out}.")
-    if event.kind == _log_classifier.FAILURE:
-        raise _gates.GateError(f"The new server did not start: {event.cause} ({detail}). {event.way_out}.")
+    raise _gates.GateError(f"The new server {what}: {event.cause} ({detail}). {event.way_out}.")
 
 
 def _answers(work: Work, progress: Progress) -> bool:
@@ -175,7 +173,6 @@ def _database(work: Work, progress: Progress) -> Iterator[Any]:
     record = work.engine.inspect(progress.container_id)
     if record is None or not record["State"]["Running"]:
         raise _gates.GateError(_switch_steps.exit_message(work, progress.container_id))
-    port = describe(record).settings.number("database_port", _postgres.PORT)
-    host = _endpoints.container_address(record)
+    host, port = _database_address.of_record(record)
     with contextlib.closing(_postgres.connect(work.attempt.data_dir, host, port)) as connection:
         yield connection

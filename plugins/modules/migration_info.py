@@ -49,6 +49,16 @@ options:
       - Port of PostgreSQL.
     type: int
     default: 5432
+  container:
+    description:
+      - Name of the server's container, from which the address and port of PostgreSQL are taken instead of O(host) and
+        O(port). Finds them on a bridge network and with a moved port, too.
+    type: str
+  docker_host:
+    description:
+      - The unix socket of the host's Docker engine. For O(container).
+    type: str
+    default: unix:///var/run/docker.sock
   state_dir:
     description:
       - Directory in which this collection keeps its private virtual environment, which is used when the target's
@@ -188,12 +198,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _database_address,
     _parity,
     _postgres,
     _releases,
     _respawn,
     _snapshot,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DEFAULT_DOCKER_HOST
 
 
 def recovered_database(snapshot: str) -> str:
@@ -207,7 +219,7 @@ def recovered_database(snapshot: str) -> str:
 def compared(params: dict[str, Any]) -> dict[str, Any]:
     """What the module returns."""
     database = recovered_database(params["snapshot"])
-    with contextlib.closing(_postgres.connect(params["data_dir"], params["host"], params["port"])) as connection:
+    with contextlib.closing(_postgres.connect(params["data_dir"], *_database_address.of_params(params))) as connection:
         report = _parity.compare(database, connection, params["release"])
     return {
         "changed": False,
@@ -226,6 +238,8 @@ def main() -> None:
             "data_dir": {"type": "path", "required": True},
             "host": {"type": "str", "default": "127.0.0.1"},
             "port": {"type": "int", "default": 5432},
+            "container": {"type": "str"},
+            "docker_host": {"type": "str", "default": DEFAULT_DOCKER_HOST},
             "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
         },
         supports_check_mode=True,
@@ -236,7 +250,8 @@ def main() -> None:
     except (
         _parity.ParityError,
         _postgres.PostgresError,
-        _releases.UnknownRelease,
+        _releases.UnknownReleaseError,
+        _database_address.AddressError,
         _respawn.MissingLibraryError,
         _snapshot.SnapshotError,
         OSError,
