@@ -51,8 +51,8 @@ class Option:
 
     @property
     def environment(self) -> str | None:
-        """The variable that legacy and v2 read for this option; options that take a list have none."""
-        if self.kind == "list" or self.name == "enable-hf-xet":
+        """The variable that legacy and v2 read for this option; options that take a list have none, nor have two more."""
+        if self.kind == "list" or self.name in ("enable-hf-xet", "disable-rpc-servers"):
             return None
         return self.variable or "GPUSTACK_" + self.destination.upper()
 
@@ -136,7 +136,13 @@ class _Parser(argparse.ArgumentParser):
     """argparse, as the legacy program itself uses it, which raises instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
-        raise OptionsError(_not_understood(re.sub(r"(--?[\w-]+)=\S+", r"\1=...", message)))
+        raise OptionsError(_not_understood(_without_values(message)))
+
+
+def _without_values(message: str) -> str:
+    """argparse repeats the words that it did not understand, and one of them may be a secret."""
+    message = re.sub(r"(ambiguous option: -*[\w-]*).*( could match)", r"\1\2", message, flags=re.DOTALL)
+    return re.sub(r"'.*'|\".*\"", "'...'", message, flags=re.DOTALL)
 
 
 def _not_understood(cause: str) -> str:
