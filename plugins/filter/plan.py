@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Tuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.vars import load_extra_vars
+
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan, _plan_text
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
 
@@ -21,10 +23,10 @@ SECRET_CHOICES = ("token",)
 EXTRA_ONLY = ("gpustack_batches", "gpustack_max_fail_percentage")
 
 
-def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> Dict[str, Any]:
+def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The plan of docs/architecture.md for the hosts of ``settings.servers`` and ``settings.workers``."""
-    evidence: Dict[str, Any] = {}
-    unassessed: Dict[str, str] = {}
+    evidence: dict[str, Any] = {}
+    unassessed: dict[str, str] = {}
     hosts = list(dict.fromkeys([*settings["servers"], *settings["workers"]]))
     for host in hosts:
         registered = hostvars[host].get("gpustack_node_info") or {}
@@ -52,7 +54,7 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> Dict[str, 
             ),
         )
     except (KeyError, TypeError) as error:
-        raise AnsibleFilterError("fleetops.gpustack.plan: the evidence has an unexpected shape: %r" % error) from error
+        raise AnsibleFilterError(f"fleetops.gpustack.plan: the evidence has an unexpected shape: {error!r}") from error
 
 
 def _reason(registered: Mapping[str, Any]) -> str:
@@ -62,42 +64,47 @@ def _reason(registered: Mapping[str, Any]) -> str:
     return "UNREACHABLE"
 
 
-def _choices(variables: Mapping[str, Any]) -> Dict[str, Any]:
+def _choices(variables: Mapping[str, Any]) -> dict[str, Any]:
     choices = {name: variables.get("gpustack_" + name) for name in CHOICES}
     choices.update({name: bool(variables.get("gpustack_" + name)) or None for name in SECRET_CHOICES})
     return choices
 
 
-def _inventory_only(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> Tuple[str, ...]:
+def _inventory_only(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> tuple[str, ...]:
     """Batch variables that a host has from the inventory and the command line does not give."""
     extra = load_extra_vars(DataLoader())
     return tuple(name for name in EXTRA_ONLY if name not in extra and any(name in hostvars[host] for host in hosts))
 
 
-def outcome(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> List[str]:
+def outcome(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> list[str]:
     """The report at the end of an upgrade, as lines."""
     return _plan_text.outcome(made_plan, _results(made_plan, hostvars))
 
 
-def report(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Dict[str, Any]:
+def report(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, Any]:
     """The same as data: the plan without its text, and what was registered for each host."""
     kept = {key: value for key, value in made_plan.items() if key != "text"}
     return {"plan": kept, "results": _results(made_plan, hostvars)}
 
 
-def _results(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
+def _results(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     registered = {"switched": "gpustack_switched", "fleet": "gpustack_fleet", "finalized": "gpustack_finalized"}
-    return {host: {key: _without_invocation(hostvars[host].get(name)) for key, name in registered.items()} for host in made_plan["hosts"]}
+    return {
+        host: {key: _without_invocation(hostvars[host].get(name)) for key, name in registered.items()}
+        for host in made_plan["hosts"]
+    }
 
 
-def _without_invocation(result: Any) -> Dict[str, Any]:
+def _without_invocation(result: Any) -> dict[str, Any]:
     """A registered result; a skipped task registers nothing of use."""
     if not result or result.get("skipped"):
         return {}
     return {key: value for key, value in result.items() if key not in ("invocation", "diff")}
 
 
-def expected_workers(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any], hosts: Iterable[str]) -> List[Dict[str, Any]]:
+def expected_workers(
+    made_plan: Mapping[str, Any], hostvars: Mapping[str, Any], hosts: Iterable[str]
+) -> list[dict[str, Any]]:
     """The server's records of the workers on those of ``hosts`` whose switch went well."""
     return [
         made_plan["hosts"][host]["worker"]
@@ -109,5 +116,11 @@ def expected_workers(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any], 
 class FilterModule:
     """The filters of this file, for Ansible."""
 
-    def filters(self) -> Dict[str, Callable[..., Any]]:
-        return {"plan": plan, "outcome": outcome, "report": report, "problem_line": _plan_text.problem_line, "expected_workers": expected_workers}
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "plan": plan,
+            "outcome": outcome,
+            "report": report,
+            "problem_line": _plan_text.problem_line,
+            "expected_workers": expected_workers,
+        }

@@ -31,7 +31,9 @@ def of_params(params: Mapping[str, Any]) -> tuple[str, int]:
     try:
         record = DockerReader(params["docker_host"]).inspect(params["container"])
         if record is None or not record["State"]["Running"]:
-            raise AddressError(f"container {params['container']} does not run; start it, or see why it stopped (docker logs)")
+            raise AddressError(
+                f"container {params['container']} does not run; start it, or see why it stopped (docker logs)"
+            )
         return of_record(record)
     except (DockerReaderError, _gates.GateError) as error:
         raise AddressError(str(error)) from error

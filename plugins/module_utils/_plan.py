@@ -8,9 +8,16 @@ Evidence and plan have the shapes of docs/architecture.md ("Evidence", "Plan").
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterator, Mapping, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _options, _plan_fleet, _plan_host, _plan_text, _releases, _vendors
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _options,
+    _plan_fleet,
+    _plan_host,
+    _plan_text,
+    _releases,
+    _vendors,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import (
     FINALIZE,
     NONE,
@@ -33,7 +40,7 @@ LOSS_CLASSES = {
 }
 
 
-def make_plan(evidence: Mapping[str, Dict[str, Any]], settings: Settings) -> Dict[str, Any]:
+def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dict[str, Any]:
     """The plan for the assessed hosts of ``evidence``; hosts that could not be assessed are in ``settings.unassessed``."""
     release, problems = _find_release(settings)
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
@@ -46,11 +53,13 @@ def make_plan(evidence: Mapping[str, Dict[str, Any]], settings: Settings) -> Dic
     for view in views:
         problems.extend(_plan_host.problems(view))
         problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
-        problems.extend(view.problem(each["code"], each["cause"], each["way_out"]) for each in translations[view.name].problems)
+        problems.extend(
+            view.problem(each["code"], each["cause"], each["way_out"]) for each in translations[view.name].problems
+        )
     losses = [loss for view in views for loss in _losses(view, leftovers[view.name])]
     problems.extend(_unaccepted(losses))
 
-    plan: Dict[str, Any] = {
+    plan: dict[str, Any] = {
         "release": settings.release,
         "image": settings.image,
         "refusals": [problem.as_dict() for problem in problems],
@@ -64,7 +73,7 @@ def make_plan(evidence: Mapping[str, Dict[str, Any]], settings: Settings) -> Dic
     return plan
 
 
-def _find_release(settings: Settings) -> Tuple[Optional[_releases.Release], List[Problem]]:
+def _find_release(settings: Settings) -> tuple[_releases.Release | None, list[Problem]]:
     try:
         return _releases.find(settings.release, settings.allow_unproven), []
     except _releases.UnknownReleaseError as error:
@@ -72,13 +81,13 @@ def _find_release(settings: Settings) -> Tuple[Optional[_releases.Release], List
         return None, [Problem(_plan_fleet.FLEET, "unknown_release", str(error), way_out)]
 
 
-def _view(name: str, node: Dict[str, Any], settings: Settings, release: Optional[_releases.Release]) -> HostView:
+def _view(name: str, node: dict[str, Any], settings: Settings, release: _releases.Release | None) -> HostView:
     candidates = [each for each in node["installations"] if not each["retired"]]
     installation, action = _choose(node, candidates)
     return HostView(name, node, settings, release, candidates, installation, action)
 
 
-def _choose(node: Dict[str, Any], candidates: List[Dict[str, Any]]) -> Tuple[Optional[Dict[str, Any]], str]:
+def _choose(node: dict[str, Any], candidates: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, str]:
     """Which installation this run is about, and what it needs."""
     journal = node["journal"]
     if journal["outcome"] == "unfinished":
@@ -92,7 +101,7 @@ def _choose(node: Dict[str, Any], candidates: List[Dict[str, Any]]) -> Tuple[Opt
     return candidates[0], NONE if candidates[0]["generation"] == "v2" else SWITCH
 
 
-def _legacy_of_attempt(node: Dict[str, Any], journal: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+def _legacy_of_attempt(node: dict[str, Any], journal: dict[str, Any]) -> dict[str, Any] | None:
     """The legacy container of an unfinished attempt, whether it still has its name or is already retired."""
     legacy = [each for each in node["installations"] if each["generation"] != "v2"]
     named = [each for each in legacy if journal["legacy_name"] and each["name"].startswith(journal["legacy_name"])]
@@ -100,7 +109,7 @@ def _legacy_of_attempt(node: Dict[str, Any], journal: Dict[str, Any]) -> Optiona
     return chosen[0] if len(chosen) == 1 else None
 
 
-def _known_workers(views: Sequence[HostView]) -> List[Dict[str, Any]]:
+def _known_workers(views: Sequence[HostView]) -> list[dict[str, Any]]:
     """The workers that were in use on the legacy server, as its database tells."""
     for view in views:
         if view.is_server and view.database and view.database["readable"]:
@@ -130,11 +139,11 @@ def _translation(view: HostView) -> _options.Translation:
     return _options.translate(installation["args"], installation["environment"], view.release, installation["role"])
 
 
-def _losses(view: HostView, leftovers: Sequence[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:
+def _losses(view: HostView, leftovers: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """What v2 gives up on this host, by class of loss."""
     if not view.will_switch:
         return
-    classes: Dict[str, List[str]] = {}
+    classes: dict[str, list[str]] = {}
     for finding in (view.database or {}).get("findings", []):
         if finding["code"] in LOSS_CLASSES:
             classes.setdefault(LOSS_CLASSES[finding["code"]], []).extend(str(item) for item in finding["items"])
@@ -145,18 +154,20 @@ def _losses(view: HostView, leftovers: Sequence[Dict[str, Any]]) -> Iterator[Dic
         yield {"host": view.name, "class": name, "items": items, "accepted": name in view.settings.accept_losses}
 
 
-def _unaccepted(losses: Sequence[Dict[str, Any]]) -> Iterator[Problem]:
+def _unaccepted(losses: Sequence[dict[str, Any]]) -> Iterator[Problem]:
     for loss in losses:
         if not loss["accepted"]:
             yield Problem(
                 loss["host"],
                 "loss",
-                "v2 gives up %s: %s" % (loss["class"], ", ".join(loss["items"])),
-                "accept it with gpustack_accept_losses: [%s], or change the legacy installation first" % loss["class"],
+                "v2 gives up {}: {}".format(loss["class"], ", ".join(loss["items"])),
+                "accept it with gpustack_accept_losses: [{}], or change the legacy installation first".format(
+                    loss["class"]
+                ),
             )
 
 
-def _warnings(views: Sequence[HostView], verdicts: Mapping[str, _vendors.Verdict]) -> List[Problem]:
+def _warnings(views: Sequence[HostView], verdicts: Mapping[str, _vendors.Verdict]) -> list[Problem]:
     found = _plan_fleet.warnings(views)
     for view in views:
         found.extend(view.problem(*each) for each in verdicts[view.name].warnings)
@@ -171,7 +182,9 @@ def _warnings(views: Sequence[HostView], verdicts: Mapping[str, _vendors.Verdict
     return found
 
 
-def _decision(view: HostView, known: Sequence[Dict[str, Any]], verdict: _vendors.Verdict, leftovers: List[Dict[str, Any]]) -> Dict[str, Any]:
+def _decision(
+    view: HostView, known: Sequence[dict[str, Any]], verdict: _vendors.Verdict, leftovers: list[dict[str, Any]]
+) -> dict[str, Any]:
     installation = view.installation or {}
     image, libraries = view.node["image"], view.node["libraries"]
     lacks = [name for name in ("docker", "psycopg") if not libraries[name] and (name == "docker" or view.is_server)]
@@ -195,7 +208,7 @@ def _decision(view: HostView, known: Sequence[Dict[str, Any]], verdict: _vendors
     }
 
 
-def _own_name(view: HostView) -> Optional[str]:
+def _own_name(view: HostView) -> str | None:
     """The legacy container's own name, also where an unfinished attempt has already renamed it."""
     if view.action == RESUME:
         return view.node["journal"]["legacy_name"]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem, Settings
 
@@ -13,8 +13,14 @@ FLEET = "fleet"
 
 # How a failed assessment is explained: a part of Ansible's own message, and the way out.
 ASSESSMENT_WAYS_OUT = (
-    ("requires a minimum of Python", "install Python 3.8 or newer on the host and name it in ansible_python_interpreter"),
-    ("No python interpreters found", "install Python 3.8 or newer on the host and name it in ansible_python_interpreter"),
+    (
+        "requires a minimum of Python",
+        "install Python 3.8 or newer on the host and name it in ansible_python_interpreter",
+    ),
+    (
+        "No python interpreters found",
+        "install Python 3.8 or newer on the host and name it in ansible_python_interpreter",
+    ),
     ("Missing sudo password", "give the login user a sudo rule, or the run --ask-become-pass"),
     ("Failed to connect", "make the host reachable by ssh, or take it out of the inventory"),
     ("UNREACHABLE", "make the host reachable by ssh, or take it out of the inventory"),
@@ -32,20 +38,25 @@ def check_inventory(settings: Settings) -> Iterator[Problem]:
             "give each server an inventory of its own, or name one with --limit and its workers",
         )
     for host, message in sorted(settings.unassessed.items()):
-        way_out = next((hint for part, hint in ASSESSMENT_WAYS_OUT if part in message), "make the host answer, or take it out of the inventory")
-        yield Problem(host, "not_assessed", "the host could not be assessed: %s" % message, way_out)
+        way_out = next(
+            (hint for part, hint in ASSESSMENT_WAYS_OUT if part in message),
+            "make the host answer, or take it out of the inventory",
+        )
+        yield Problem(host, "not_assessed", f"the host could not be assessed: {message}", way_out)
     for name in settings.inventory_only_extra:
         yield Problem(
             FLEET,
             "batch_variable",
-            "%s is set in the inventory, where Ansible does not look for it when it forms batches" % name,
-            "remove it there and give it on the command line: -e '{\"%s\": ...}'" % name,
+            f"{name} is set in the inventory, where Ansible does not look for it when it forms batches",
+            f"remove it there and give it on the command line: -e '{{\"{name}\": ...}}'",
         )
 
 
 def check_clocks(views: Sequence[HostView], settings: Settings) -> Iterator[Problem]:
     """Clocks closer together than the heartbeat logic of v2 tolerates (facts, B5)."""
-    offsets = {view.name: view.node["host"]["clock_offset"] for view in views if view.node["host"]["clock_offset"] is not None}
+    offsets = {
+        view.name: view.node["host"]["clock_offset"] for view in views if view.node["host"]["clock_offset"] is not None
+    }
     if len(offsets) < 2:
         return
     middle = sorted(offsets.values())[len(offsets) // 2]
@@ -54,14 +65,15 @@ def check_clocks(views: Sequence[HostView], settings: Settings) -> Iterator[Prob
             yield Problem(
                 host,
                 "clock",
-                "its clock is %.0f s off the fleet's; v2 takes workers with old heartbeats for dead and deletes their model instances" % (offset - middle),
+                "its clock is %.0f s off the fleet's; v2 takes workers with old heartbeats for dead and deletes their model instances"
+                % (offset - middle),
                 "synchronise the clocks (chrony or systemd-timesyncd)",
             )
 
 
 def check_shared_exports(views: Sequence[HostView]) -> Iterator[Problem]:
     """No two hosts with one network directory as their data directory."""
-    seen: Dict[Tuple[str, str], str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for view in views:
         if not view.will_switch or not view.data or not view.installation or not view.data["filesystem"]["network"]:
             continue
@@ -71,7 +83,7 @@ def check_shared_exports(views: Sequence[HostView]) -> Iterator[Problem]:
         if key in seen:
             yield view.problem(
                 "shared_export",
-                "its data directory is the same network export (%s%s) as that of %s" % (key[0], key[1], seen[key]),
+                f"its data directory is the same network export ({key[0]}{key[1]}) as that of {seen[key]}",
                 "give each host a data directory of its own",
             )
         seen.setdefault(key, view.name)
@@ -81,22 +93,24 @@ def check_reachability(views: Sequence[HostView]) -> Iterator[Problem]:
     """Workers reach the server's URL, the server reaches the workers' ports; only of what is running now."""
     server = next((view for view in views if view.is_server), None)
     server_runs = bool(server and server.installation and server.installation["running"])
-    running = {_worker_name(view) for view in views if view.runs_worker and view.installation and view.installation["running"]}
+    running = {
+        _worker_name(view) for view in views if view.runs_worker and view.installation and view.installation["running"]
+    }
     for view in views:
         for probe in view.node["reachability"]:
-            where = "%s:%s" % (probe["host"], probe["port"])
+            where = "{}:{}".format(probe["host"], probe["port"])
             if probe["ok"]:
                 continue
             if probe["kind"] == "worker_to_server" and server_runs and view.will_switch:
                 yield view.problem(
                     "server_unreachable",
-                    "the worker cannot reach its server at %s: %s" % (where, probe["error"]),
+                    "the worker cannot reach its server at {}: {}".format(where, probe["error"]),
                     "open the port, or set gpustack_server_url for this host",
                 )
             if probe["kind"] == "server_to_worker" and probe["worker"] in running:
                 yield view.problem(
                     "worker_unreachable",
-                    "the server cannot reach worker %s at %s: %s" % (probe["worker"], where, probe["error"]),
+                    "the server cannot reach worker {} at {}: {}".format(probe["worker"], where, probe["error"]),
                     "open that port between server and worker",
                 )
 
@@ -114,7 +128,7 @@ def check_tokens(views: Sequence[HostView]) -> Iterator[Problem]:
         if digest and digest != expected and not view.settings.choice(view.name, "token"):
             yield view.problem(
                 "token_differs",
-                "its registration token differs from that of server %s" % server.name,
+                f"its registration token differs from that of server {server.name}",
                 "set gpustack_token for this host (in a vault) to the server's token",
             )
 
@@ -132,7 +146,9 @@ def check_membership(views: Sequence[HostView], settings: Settings) -> Iterator[
         yield Problem(
             FLEET,
             "worker_not_in_run",
-            "worker %s (%s) is READY on the server and in no host of this run; a v2 server would not serve it any more" % (worker["name"], worker["ip"]),
+            "worker {} ({}) is READY on the server and in no host of this run; a v2 server would not serve it any more".format(
+                worker["name"], worker["ip"]
+            ),
             "add its host to gpustack_workers, or name it in gpustack_ignore_workers",
         )
     for view in views:
@@ -141,12 +157,12 @@ def check_membership(views: Sequence[HostView], settings: Settings) -> Iterator[
             if name not in settings.ignore_workers and view.name not in settings.ignore_workers:
                 yield view.problem(
                     "worker_unknown",
-                    "the server does not know a worker named %s" % name,
+                    f"the server does not know a worker named {name}",
                     "check that the host belongs to this server, or name it in gpustack_ignore_workers",
                 )
 
 
-def worker_of(view: HostView, known: Sequence[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+def worker_of(view: HostView, known: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The server's record of this host's worker: by uuid, else by name (as v2 matches them; facts, C11)."""
     worker = (view.installation or {}).get("worker") or {}
     by_uuid = [each for each in known if worker.get("uuid") and each["uuid"] == worker["uuid"]]
@@ -155,13 +171,13 @@ def worker_of(view: HostView, known: Sequence[Dict[str, Any]]) -> Optional[Dict[
     return matches[0] if matches else None
 
 
-def _worker_name(view: HostView) -> Optional[str]:
+def _worker_name(view: HostView) -> str | None:
     return ((view.installation or {}).get("worker") or {}).get("name")
 
 
-def refusals(views: Sequence[HostView], settings: Settings) -> List[Problem]:
+def refusals(views: Sequence[HostView], settings: Settings) -> list[Problem]:
     """Everything that speaks against this fleet as a whole."""
-    found: List[Problem] = list(check_inventory(settings))
+    found: list[Problem] = list(check_inventory(settings))
     found.extend(check_clocks(views, settings))
     found.extend(check_shared_exports(views))
     found.extend(check_reachability(views))
@@ -170,7 +186,7 @@ def refusals(views: Sequence[HostView], settings: Settings) -> List[Problem]:
     return found
 
 
-def warnings(views: Sequence[HostView]) -> List[Problem]:
+def warnings(views: Sequence[HostView]) -> list[Problem]:
     """What an operator should know before going on."""
     return [
         view.problem(

@@ -8,7 +8,7 @@ Every check is a generator of problems over a HostView; CHECKS lists them in the
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
+from typing import Any, Callable, Iterator
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, HostView, Problem
@@ -33,7 +33,10 @@ FATAL_FINDINGS = {
 }
 # The same, from the release on that introduced the constraint.
 FATAL_FINDINGS_SINCE = {
-    "username_default": ("2.2.0", "rename the user 'default'; from 2.2 on that name belongs to the default organisation"),
+    "username_default": (
+        "2.2.0",
+        "rename the user 'default'; from 2.2 on that name belongs to the default organisation",
+    ),
     "duplicate_usernames": ("2.2.0", "rename all but one of these users"),
     "long_model_name": ("2.2.0", "shorten these model names to 255 characters"),
 }
@@ -45,24 +48,32 @@ def check_access(view: HostView) -> Iterator[Problem]:
     if host["uid"] != 0:
         yield view.problem(
             "not_root",
-            "the modules run as uid %s, not as root" % host["uid"],
+            "the modules run as uid {}, not as root".format(host["uid"]),
             "let become reach root (become: true, become_user: root, and a sudo rule for the login user)",
         )
     if host["architecture"] not in ARCHITECTURES:
         yield view.problem(
             "architecture",
-            "GPUStack v2 has no image for %s" % host["architecture"],
+            "GPUStack v2 has no image for {}".format(host["architecture"]),
             "run this host's workload on x86_64 or aarch64",
         )
     if not engine["reachable"]:
-        yield view.problem("no_engine", "no Docker engine answers: %s" % engine["error"], "start the Docker engine, or correct gpustack_docker_host")
+        yield view.problem(
+            "no_engine",
+            "no Docker engine answers: {}".format(engine["error"]),
+            "start the Docker engine, or correct gpustack_docker_host",
+        )
         return
-    kinds = (("rootless", "a rootless Docker engine"), ("userns_remap", "a Docker engine with userns-remap"), ("podman", "Podman"))
+    kinds = (
+        ("rootless", "a rootless Docker engine"),
+        ("userns_remap", "a Docker engine with userns-remap"),
+        ("podman", "Podman"),
+    )
     for key, kind in kinds:
         if engine.get(key):
             yield view.problem(
                 "engine_kind",
-                "%s serves this host; uid 9999 and --privileged of GPUStack v2 do not work there" % kind,
+                f"{kind} serves this host; uid 9999 and --privileged of GPUStack v2 do not work there",
                 "run GPUStack on an ordinary (rootful) Docker engine",
             )
 
@@ -80,10 +91,10 @@ def check_installation(view: HostView) -> Iterator[Problem]:
             "take the host out of the groups gpustack_servers and gpustack_workers, or start its legacy container once",
         )
     elif view.installation is None:
-        names = ", ".join("%s (%s)" % (each["name"], each["image"]) for each in view.candidates)
+        names = ", ".join("{} ({})".format(each["name"], each["image"]) for each in view.candidates)
         yield view.problem(
             "several_candidates",
-            "several GPUStack containers could be the one to upgrade: %s" % names,
+            f"several GPUStack containers could be the one to upgrade: {names}",
             "remove or rename away the ones that are not in use, so that one is left",
         )
 
@@ -97,21 +108,25 @@ def check_generation(view: HostView) -> Iterator[Problem]:
     if generation == "v2" and not installation["attempt"]:
         yield view.problem(
             "foreign_v2",
-            "container %s already runs GPUStack %s and was not made by this collection, so nothing proves that its rows were migrated"
-            % (installation["name"], release or "v2"),
+            "container {} already runs GPUStack {} and was not made by this collection, so nothing proves that its rows were migrated".format(
+                installation["name"], release or "v2"
+            ),
             "leave the host out of this run, or bring the legacy container back first and upgrade with this collection",
         )
     elif generation == "v2" and view.release and release != view.release.version and view.action == NONE:
         yield view.problem(
             "other_v2_release",
-            "container %s runs GPUStack %s, asked for was %s; this collection moves 0.x to 2.x, not one 2.x to another"
-            % (installation["name"], release, view.release.version),
-            "run with gpustack_version=%s, or update v2 by upstream's guide" % release,
+            "container {} runs GPUStack {}, asked for was {}; this collection moves 0.x to 2.x, not one 2.x to another".format(
+                installation["name"], release, view.release.version
+            ),
+            f"run with gpustack_version={release}, or update v2 by upstream's guide",
         )
     elif generation != "v2" and not _releases.is_supported_legacy(release):
         yield view.problem(
             "legacy_release",
-            "container %s runs GPUStack %s; only %s are upgraded" % (installation["name"], release or "of unknown release", " and ".join(_releases.LEGACY_SUPPORTED)),
+            "container {} runs GPUStack {}; only {} are upgraded".format(
+                installation["name"], release or "of unknown release", " and ".join(_releases.LEGACY_SUPPORTED)
+            ),
             "bring the installation to 0.7.1 by upstream's guide first",
         )
 
@@ -124,16 +139,19 @@ def check_supervision(view: HostView) -> Iterator[Problem]:
     if installation["auto_remove"]:
         yield view.problem(
             "auto_remove",
-            "container %s was started with --rm: stopping it deletes it, and with it the way back" % installation["name"],
+            "container {} was started with --rm: stopping it deletes it, and with it the way back".format(
+                installation["name"]
+            ),
             "start the container again without --rm, on the same data directory",
         )
     supervisor = installation["supervisor"]
     if supervisor:
-        where = " (%s)" % supervisor["file"] if supervisor.get("file") else ""
+        where = " ({})".format(supervisor["file"]) if supervisor.get("file") else ""
         yield view.problem(
             "supervised",
-            "container %s is kept by %s %s%s, which would start the legacy release again"
-            % (installation["name"], supervisor["kind"], supervisor.get("name") or "", where),
+            "container {} is kept by {} {}{}, which would start the legacy release again".format(
+                installation["name"], supervisor["kind"], supervisor.get("name") or "", where
+            ),
             "stop and disable that supervisor, and run the container by itself (docker run) on the same data directory",
         )
 
@@ -146,7 +164,9 @@ def check_options(view: HostView) -> Iterator[Problem]:
     if installation["options_problem"]:
         yield view.problem(
             "options",
-            "the arguments of container %s cannot be understood: %s" % (installation["name"], installation["options_problem"]),
+            "the arguments of container {} cannot be understood: {}".format(
+                installation["name"], installation["options_problem"]
+            ),
             "start the legacy container with arguments that `gpustack start --help` of its release lists",
         )
     token = installation["token"]
@@ -159,7 +179,9 @@ def check_options(view: HostView) -> Iterator[Problem]:
     if view.runs_worker and not view.is_server and token["source"] == "none":
         yield view.problem(
             "no_token",
-            "container %s has no registration token in its arguments, environment or data directory" % installation["name"],
+            "container {} has no registration token in its arguments, environment or data directory".format(
+                installation["name"]
+            ),
             "set gpustack_token for this host (in a vault)",
         )
 
@@ -169,14 +191,18 @@ def check_network(view: HostView) -> Iterator[Problem]:
     installation, release = view.installation, view.release
     if installation is None or release is None or not view.will_switch:
         return
-    network = view.settings.choice(view.name, "network") or ("host" if installation["network_mode"] == "host" else "bridge")
+    network = view.settings.choice(view.name, "network") or (
+        "host" if installation["network_mode"] == "host" else "bridge"
+    )
     if network == "host":
         return
     if view.runs_worker or (view.is_server and release.server_needs_privileges):
-        what = "a worker" if view.runs_worker else "the server of v%s" % release.version
+        what = "a worker" if view.runs_worker else f"the server of v{release.version}"
         yield view.problem(
             "network",
-            "container %s is on network %s, and %s needs the host's network" % (installation["name"], installation["network_mode"], what),
+            "container {} is on network {}, and {} needs the host's network".format(
+                installation["name"], installation["network_mode"], what
+            ),
             "set gpustack_network: host for this host",
         )
 
@@ -190,15 +216,19 @@ def check_data_directory(view: HostView) -> Iterator[Problem]:
     if data_dir["type"] not in ("bind", "volume"):
         yield view.problem(
             "data_dir_type",
-            "the data of container %s is in %s, not in a bind mount or a named volume"
-            % (installation["name"], "an anonymous volume" if data_dir["type"] == "anonymous" else "the container's own layer"),
-            "copy the stopped container's %s to a directory and start the legacy release on it" % data_dir["container_path"],
+            "the data of container {} is in {}, not in a bind mount or a named volume".format(
+                installation["name"],
+                "an anonymous volume" if data_dir["type"] == "anonymous" else "the container's own layer",
+            ),
+            "copy the stopped container's {} to a directory and start the legacy release on it".format(
+                data_dir["container_path"]
+            ),
         )
         return
     if data is None:
         yield view.problem(
             "data_dir_unreadable",
-            "the data directory %s cannot be read" % data_dir["host_path"],
+            "the data directory {} cannot be read".format(data_dir["host_path"]),
             "check that the path exists and that root may read it",
         )
         return
@@ -206,26 +236,31 @@ def check_data_directory(view: HostView) -> Iterator[Problem]:
         yield from _check_server_directory(view, data_dir, data)
 
 
-def _check_server_directory(view: HostView, data_dir: Dict[str, Any], data: Dict[str, Any]) -> Iterator[Problem]:
+def _check_server_directory(view: HostView, data_dir: dict[str, Any], data: dict[str, Any]) -> Iterator[Problem]:
     if data["filesystem"]["network"]:
         yield view.problem(
             "network_filesystem",
-            "the server's data directory %s is on %s (%s), where neither SQLite's locks nor PostgreSQL's ownership can be relied upon"
-            % (data_dir["host_path"], data["filesystem"]["type"], data["filesystem"]["export"]),
+            "the server's data directory {} is on {} ({}), where neither SQLite's locks nor PostgreSQL's ownership can be relied upon".format(
+                data_dir["host_path"], data["filesystem"]["type"], data["filesystem"]["export"]
+            ),
             "move the data directory to a local file system",
         )
     if not data["traversable_by_others"] and not view.settings.fix_permissions:
         yield view.problem(
             "permissions",
-            "uid 9999 (PostgreSQL in v2's image) cannot traverse %s (mode %s)" % (data_dir["host_path"], data["mode"]),
+            "uid 9999 (PostgreSQL in v2's image) cannot traverse {} (mode {})".format(
+                data_dir["host_path"], data["mode"]
+            ),
             "chmod a+rx the directory, or set gpustack_fix_permissions=true, which makes the database and secret files 0600 first",
         )
     release = view.release
     if release and not release.honours_data_dir and data_dir["container_path"] != "/var/lib/gpustack":
         yield view.problem(
             "data_dir_release",
-            "v%s puts its database into /var/lib/gpustack whatever --data-dir (%s) says" % (release.version, data_dir["container_path"]),
-            "upgrade to %s" % _releases.DEFAULT,
+            "v{} puts its database into /var/lib/gpustack whatever --data-dir ({}) says".format(
+                release.version, data_dir["container_path"]
+            ),
+            f"upgrade to {_releases.DEFAULT}",
         )
 
 
@@ -237,12 +272,18 @@ def check_database(view: HostView) -> Iterator[Problem]:
     if installation["server"]["database"]["kind"] != "sqlite":
         yield view.problem(
             "external_database",
-            "the server uses an external database (%s), which v2 would upgrade in place" % installation["server"]["database"]["url_masked"],
+            "the server uses an external database ({}), which v2 would upgrade in place".format(
+                installation["server"]["database"]["url_masked"]
+            ),
             "upgrade it by upstream's guide after a dump that was restored once; this release of the collection covers SQLite",
         )
         return
     if database is None:
-        yield view.problem("no_database", "no database.db is in %s" % installation["data_dir"]["host_path"], "set gpustack_data_dir to the directory that holds it")
+        yield view.problem(
+            "no_database",
+            "no database.db is in {}".format(installation["data_dir"]["host_path"]),
+            "set gpustack_data_dir to the directory that holds it",
+        )
         return
     # While an attempt is unfinished the files are v2's as well; the snapshot, not the live file, is the reference then.
     if database["hot_journal"]:
@@ -252,51 +293,59 @@ def check_database(view: HostView) -> Iterator[Problem]:
             "start and cleanly stop the legacy release once",
         )
     elif not database["readable"]:
-        yield view.problem("database_unreadable", "database.db cannot be read: %s" % database["error"], "repair or restore database.db")
+        yield view.problem(
+            "database_unreadable",
+            "database.db cannot be read: {}".format(database["error"]),
+            "repair or restore database.db",
+        )
     elif database["integrity"] != "ok":
         yield view.problem(
             "database_corrupt",
-            "database.db fails its integrity check: %s" % database["integrity"],
+            "database.db fails its integrity check: {}".format(database["integrity"]),
             "restore database.db from a backup, or repair it with SQLite's .recover",
         )
     elif not _releases.is_supported_legacy(database["release"]):
         yield view.problem(
             "schema_head",
-            "database.db has schema revision %s, which no supported legacy release has" % database["schema_head"],
+            "database.db has schema revision {}, which no supported legacy release has".format(database["schema_head"]),
             "bring the server to 0.7.1 by upstream's guide first",
         )
     else:
         yield from _check_findings(view, database)
 
 
-def _check_findings(view: HostView, database: Dict[str, Any]) -> Iterator[Problem]:
+def _check_findings(view: HostView, database: dict[str, Any]) -> Iterator[Problem]:
     for finding in database["findings"]:
         code, way_out = finding["code"], FATAL_FINDINGS.get(finding["code"])
         since = FATAL_FINDINGS_SINCE.get(code)
         if since and view.release and _releases.at_least(view.release.version, since[0]):
             way_out = since[1]
         if way_out:
-            yield view.problem("database_" + code, "%s in table %s: %s" % (code, finding["table"], _named(finding)), way_out)
+            yield view.problem(
+                "database_" + code, "{} in table {}: {}".format(code, finding["table"], _named(finding)), way_out
+            )
         elif code == "ollama_models" and view.release and not view.release.drops_ollama:
             yield view.problem(
                 "ollama_release",
-                "v%s crashes at its start on rows from the Ollama library (%s)" % (view.release.version, _named(finding)),
-                "upgrade to %s, or delete these models first" % _releases.DEFAULT,
+                f"v{view.release.version} crashes at its start on rows from the Ollama library ({_named(finding)})",
+                f"upgrade to {_releases.DEFAULT}, or delete these models first",
             )
 
 
-def _named(finding: Dict[str, Any]) -> str:
+def _named(finding: dict[str, Any]) -> str:
     items = [str(item) for item in finding["items"][:5]]
     more = finding["count"] - len(items)
-    return ", ".join(items) + (" and %d more" % more if items and more > 0 else "" if items else "%d rows" % finding["count"])
+    return ", ".join(items) + (
+        " and %d more" % more if items and more > 0 else "" if items else "%d rows" % finding["count"]
+    )
 
 
 def check_disk(view: HostView) -> Iterator[Problem]:
     """Room per file system, added up where several needs meet on one."""
     if view.installation is None or not view.will_switch:
         return
-    needs: Dict[str, List[Tuple[str, int]]] = {}
-    systems: Dict[str, Dict[str, Any]] = {}
+    needs: dict[str, list[tuple[str, int]]] = {}
+    systems: dict[str, dict[str, Any]] = {}
     for what, filesystem, size in _disk_needs(view):
         if filesystem and size:
             systems[filesystem["mount_point"]] = filesystem
@@ -304,15 +353,15 @@ def check_disk(view: HostView) -> Iterator[Problem]:
     for mount_point, entries in needs.items():
         needed, free = sum(size for _what, size in entries), systems[mount_point]["free"]
         if free < needed:
-            listed = ", ".join("%s %s" % (what, _size(size)) for what, size in entries)
+            listed = ", ".join(f"{what} {_size(size)}" for what, size in entries)
             yield view.problem(
                 "disk",
-                "%s has %s free, needed are %s (%s)" % (mount_point, _size(free), _size(needed), listed),
-                "free space on %s, or point gpustack_backup_dir or Docker's data-root to another file system" % mount_point,
+                f"{mount_point} has {_size(free)} free, needed are {_size(needed)} ({listed})",
+                f"free space on {mount_point}, or point gpustack_backup_dir or Docker's data-root to another file system",
             )
 
 
-def _disk_needs(view: HostView) -> Iterator[Tuple[str, Any, int]]:
+def _disk_needs(view: HostView) -> Iterator[tuple[str, Any, int]]:
     filesystems = view.node["filesystems"]
     database = view.database
     if database and view.data:
@@ -330,9 +379,16 @@ def _size(number: int) -> str:
 def check_ports(view: HostView) -> Iterator[Problem]:
     """Ports that v2 wants and that somebody other than the legacy container holds."""
     installation, release = view.installation, view.release
-    if installation is None or release is None or not view.will_switch or view.node["journal"]["outcome"] == "unfinished":
+    if (
+        installation is None
+        or release is None
+        or not view.will_switch
+        or view.node["journal"]["outcome"] == "unfinished"
+    ):
         return
-    network = view.settings.choice(view.name, "network") or ("host" if installation["network_mode"] == "host" else "bridge")
+    network = view.settings.choice(view.name, "network") or (
+        "host" if installation["network_mode"] == "host" else "bridge"
+    )
     if network != "host":
         return
     wanted = wanted_ports(view)
@@ -341,16 +397,17 @@ def check_ports(view: HostView) -> Iterator[Problem]:
         yield view.problem(
             "port_taken",
             "port %d, which v2 needs for %s, is taken by another process" % (port, wanted[port]),
-            "stop what listens there (ss -ltnp 'sport = :%d'), or move GPUStack with its port options in gpustack_extra_args" % port,
+            "stop what listens there (ss -ltnp 'sport = :%d'), or move GPUStack with its port options in gpustack_extra_args"
+            % port,
         )
 
 
-def wanted_ports(view: HostView) -> Dict[int, str]:
+def wanted_ports(view: HostView) -> dict[int, str]:
     """Port -> service, of the v2 container on the host's network."""
     installation = view.installation
     if installation is None or view.release is None:
         return {}
-    options: Dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if view.is_server:
         options["port"] = installation["server"]["port"]
     if view.runs_worker:
@@ -358,12 +415,12 @@ def wanted_ports(view: HostView) -> Dict[int, str]:
     return {each.port: each.service for each in _releases.listeners(view.release, view.role or "", options)}
 
 
-def legacy_ports(view: HostView) -> Set[int]:
+def legacy_ports(view: HostView) -> set[int]:
     """Ports that the running legacy container itself holds; they are free once it has stopped."""
     installation = view.installation
     if installation is None or not installation["running"]:
         return set()
-    ports: Set[int] = set()
+    ports: set[int] = set()
     if view.is_server:
         ports.add(int(installation["server"]["port"]))
     if view.runs_worker:
@@ -371,7 +428,7 @@ def legacy_ports(view: HostView) -> Set[int]:
     return ports
 
 
-CHECKS: Tuple[Callable[[HostView], Iterator[Problem]], ...] = (
+CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_access,
     check_installation,
     check_generation,
@@ -385,6 +442,6 @@ CHECKS: Tuple[Callable[[HostView], Iterator[Problem]], ...] = (
 )
 
 
-def problems(view: HostView) -> List[Problem]:
+def problems(view: HostView) -> list[Problem]:
     """Everything that speaks against switching this host."""
     return [problem for check in CHECKS for problem in check(view)]

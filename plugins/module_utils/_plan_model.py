@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import Release
 
@@ -26,7 +26,7 @@ class Problem:
     cause: str
     way_out: str
 
-    def as_dict(self) -> Dict[str, str]:
+    def as_dict(self) -> dict[str, str]:
         return {"host": self.host, "code": self.code, "cause": self.cause, "way_out": self.way_out}
 
 
@@ -36,18 +36,18 @@ class Settings:
 
     release: str
     image: str
-    servers: Tuple[str, ...]
-    workers: Tuple[str, ...]
-    vendors: Dict[str, Any]
+    servers: tuple[str, ...]
+    workers: tuple[str, ...]
+    vendors: dict[str, Any]
     allow_unproven: bool = False
-    accept_losses: Tuple[str, ...] = ()
-    ignore_workers: Tuple[str, ...] = ()
+    accept_losses: tuple[str, ...] = ()
+    ignore_workers: tuple[str, ...] = ()
     fix_permissions: bool = False
     image_size: int = 0
     clock_tolerance: float = 30.0
-    inventory_only_extra: Tuple[str, ...] = ()
-    unassessed: Dict[str, str] = field(default_factory=dict)
-    choices: Dict[str, Dict[str, Any]] = field(default_factory=dict)
+    inventory_only_extra: tuple[str, ...] = ()
+    unassessed: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def choice(self, host: str, name: str, default: Any = None) -> Any:
         """A variable of one host, or its default."""
@@ -60,15 +60,15 @@ class HostView:
     """One host's evidence with what was concluded from it."""
 
     name: str
-    node: Dict[str, Any]
+    node: dict[str, Any]
     settings: Settings
-    release: Optional[Release]
-    candidates: List[Dict[str, Any]]
-    installation: Optional[Dict[str, Any]]
+    release: Release | None
+    candidates: list[dict[str, Any]]
+    installation: dict[str, Any] | None
     action: str
 
     @property
-    def role(self) -> Optional[str]:
+    def role(self) -> str | None:
         return self.installation["role"] if self.installation else None
 
     @property
@@ -80,11 +80,11 @@ class HostView:
         return self.role in ("worker", "both")
 
     @property
-    def database(self) -> Optional[Dict[str, Any]]:
+    def database(self) -> dict[str, Any] | None:
         return (self.installation or {}).get("database")
 
     @property
-    def data(self) -> Optional[Dict[str, Any]]:
+    def data(self) -> dict[str, Any] | None:
         return (self.installation or {}).get("data")
 
     @property

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 ACTIONS = {
     "switch": "will be upgraded",
@@ -15,9 +15,9 @@ ACTIONS = {
 }
 
 
-def lines(plan: Mapping[str, Any]) -> List[str]:
+def lines(plan: Mapping[str, Any]) -> list[str]:
     """The plan, for the screen."""
-    out = ["GPUStack %s from %s" % (plan["release"], plan["image"]), ""]
+    out = ["GPUStack {} from {}".format(plan["release"], plan["image"]), ""]
     for host, decision in sorted(plan["hosts"].items()):
         out.extend(_host_lines(host, decision))
     out.extend(_problem_lines("Warnings", plan["warnings"]))
@@ -28,19 +28,21 @@ def lines(plan: Mapping[str, Any]) -> List[str]:
 
 def _host_lines(host: str, decision: Mapping[str, Any]) -> Iterator[str]:
     role = {"both": "server with embedded worker", None: "no GPUStack"}.get(decision["role"], decision["role"])
-    release = " %s" % decision["legacy_release"] if decision["legacy_release"] else ""
-    yield "%s: %s%s, container %s: %s" % (host, role, release, decision["container_name"], ACTIONS[decision["action"]])
+    release = " {}".format(decision["legacy_release"]) if decision["legacy_release"] else ""
+    yield "{}: {}{}, container {}: {}".format(
+        host, role, release, decision["container_name"], ACTIONS[decision["action"]]
+    )
     if decision["action"] not in ("switch", "resume"):
         return
     if decision["data_dir"]:
-        yield "    data in %s" % decision["data_dir"]
+        yield "    data in {}".format(decision["data_dir"])
     if decision["gpu"]["vendor"]:
-        yield "    GPU vendor %s (known from %s)" % (decision["gpu"]["vendor"], decision["gpu"]["how"])
+        yield "    GPU vendor {} (known from {})".format(decision["gpu"]["vendor"], decision["gpu"]["how"])
     worker = decision["worker"]
     if worker:
-        yield "    worker %s, id %s, %s" % (worker["name"], worker["id"], gpu_text(worker["gpus"]))
+        yield "    worker {}, id {}, {}".format(worker["name"], worker["id"], gpu_text(worker["gpus"]))
     for leftover in decision["leftovers"]:
-        yield "    %s: %s: %s" % (leftover["item"], leftover["action"], leftover["reason"])
+        yield "    {}: {}: {}".format(leftover["item"], leftover["action"], leftover["reason"])
 
 
 def gpu_text(gpus: Sequence[Mapping[str, Any]]) -> str:
@@ -54,14 +56,14 @@ def gpu_text(gpus: Sequence[Mapping[str, Any]]) -> str:
 def _problem_lines(title: str, problems: Sequence[Mapping[str, str]]) -> Iterator[str]:
     if problems:
         yield ""
-        yield "%s:" % title
+        yield f"{title}:"
     for problem in problems:
         yield "  " + problem_line(problem)
 
 
 def problem_line(problem: Mapping[str, str]) -> str:
     """Host, cause, way out, in one line."""
-    return "%s: %s. Way out: %s." % (problem["host"], problem["cause"].rstrip("."), problem["way_out"].rstrip("."))
+    return "{}: {}. Way out: {}.".format(problem["host"], problem["cause"].rstrip("."), problem["way_out"].rstrip("."))
 
 
 def _loss_lines(losses: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -70,15 +72,15 @@ def _loss_lines(losses: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield "Given up by v2:"
     for loss in losses:
         state = "accepted" if loss["accepted"] else "not accepted"
-        yield "  %s: %s (%s): %s" % (loss["host"], loss["class"], state, ", ".join(loss["items"]))
+        yield "  {}: {} ({}): {}".format(loss["host"], loss["class"], state, ", ".join(loss["items"]))
 
 
-def outcome(plan: Mapping[str, Any], results: Mapping[str, Dict[str, Any]]) -> List[str]:
+def outcome(plan: Mapping[str, Any], results: Mapping[str, dict[str, Any]]) -> list[str]:
     """The proof at the end of an upgrade.
 
     ``results`` holds, per host, what was registered: ``switched`` (of the node module), ``fleet`` (of fleet_info, on the server).
     """
-    out: List[str] = ["", "GPUStack %s: what was done, and the proof" % plan["release"], ""]
+    out: list[str] = ["", "GPUStack {}: what was done, and the proof".format(plan["release"]), ""]
     for host, decision in sorted(plan["hosts"].items()):
         out.extend(_outcome_host(host, decision, results.get(host, {}).get("switched") or {}))
     server = results.get(plan["server"] or "", {})
@@ -89,16 +91,16 @@ def outcome(plan: Mapping[str, Any], results: Mapping[str, Dict[str, Any]]) -> L
 
 def _outcome_host(host: str, decision: Mapping[str, Any], switched: Mapping[str, Any]) -> Iterator[str]:
     if not switched.get("attempt"):
-        yield "%s: %s" % (host, ACTIONS[decision["action"]])
+        yield "{}: {}".format(host, ACTIONS[decision["action"]])
         return
-    yield "%s: %s %s, now %s; down for %.1f s" % (
+    yield "{}: {} {}, now {}; down for {:.1f} s".format(
         host,
         decision["role"],
         decision["legacy_release"],
         switched["container"]["image"],
         switched["downtime"],
     )
-    yield "    backup %s; old container kept as %s" % (switched["backup"], switched["legacy_container"])
+    yield "    backup {}; old container kept as {}".format(switched["backup"], switched["legacy_container"])
 
 
 def _parity_lines(parity: Mapping[str, Any]) -> Iterator[str]:
@@ -127,5 +129,7 @@ def _worker_lines(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[s
     yield "Workers, before and after:"
     for worker in before:
         current = now.get(worker["id"])
-        state = "missing" if current is None else "%s, %s" % (current["state"], gpu_text(current["gpus"]))
-        yield "  %s (id %s): was %s, %s; is %s" % (worker["name"], worker["id"], worker["state"], gpu_text(worker["gpus"]), state)
+        state = "missing" if current is None else "{}, {}".format(current["state"], gpu_text(current["gpus"]))
+        yield "  {} (id {}): was {}, {}; is {}".format(
+            worker["name"], worker["id"], worker["state"], gpu_text(worker["gpus"]), state
+        )

@@ -34,11 +34,15 @@ def main() -> int:
     argv = playbook.plain_command(fleet, playbook.PLAYBOOKS / "upgrade.yml", report=report)
     print(f"\n$ ansible-playbook -i {fleet.inventory} playbooks/upgrade.yml\n", flush=True)
     if subprocess.run(argv, env=playbook.environment(), cwd=playbook.CHECKOUT, check=False).returncode != 0:
-        print("demo: the upgrade failed; its reason stands above, the fleet was left for you to look at", file=sys.stderr)
+        print(
+            "demo: the upgrade failed; its reason stands above, the fleet was left for you to look at", file=sys.stderr
+        )
         return 1
     accepted = _accepted(fleet)
     print("\n".join(screen.lines(json.loads(report.read_text()), fleet.data, accepted)))
-    print(f"\nThe whole demo took {time.monotonic() - started:.0f} s. `python -m tests.lab down --name {NAME}` removes the fleet.")
+    print(
+        f"\nThe whole demo took {time.monotonic() - started:.0f} s. `python -m tests.lab down --name {NAME}` removes the fleet."
+    )
     return 0 if all(accepted.values()) else 1
 
 
@@ -55,7 +59,8 @@ def _accepted(fleet: Fleet) -> dict[str, bool]:
     return {
         "the administrator's old password": _works(lambda: fleet.admin().items("/v2/users")),
         "every user's old password": all(
-            _works(lambda user=user: Client(url).login(user["username"], user["password"])) for user in fleet.data["users"]
+            _works(lambda user=user: Client(url).login(user["username"], user["password"]))
+            for user in fleet.data["users"]
         ),
         "an old API key": _works(lambda: Client(url).with_api_key(fleet.data["api_key"]).call("GET", "/v1/models")),
     }

@@ -19,7 +19,10 @@ def lines(report: dict[str, Any], fleet: dict[str, Any], accepted: dict[str, boo
     for name, decision in plan["hosts"].items():
         yield _host(name, decision, results[name]["switched"], fleet["hosts"][name]["address"])
     server = results[plan["server"]]
-    yield from ("", f"Rows, the stopped legacy database against PostgreSQL, row by row{'':8}before   identical transformed dropped")
+    yield from (
+        "",
+        f"Rows, the stopped legacy database against PostgreSQL, row by row{'':8}before   identical transformed dropped",
+    )
     for table in server["switched"]["parity"]["tables"]:
         yield f"  {table['table']:62}{table['before']:10}{table['identical']:12}{table['transformed']:12}{table['dropped']:8}"
     yield from ("", "Workers")
@@ -30,7 +33,10 @@ def lines(report: dict[str, Any], fleet: dict[str, Any], accepted: dict[str, boo
     for what, yes in accepted.items():
         yield f"  {what:60}{'yes' if yes else 'NO'}"
     downtime = server["switched"]["downtime"]
-    yield from ("", f"The server was down for {downtime:.1f} s. The backup is on {plan['server']} in {server['switched']['backup']},")
+    yield from (
+        "",
+        f"The server was down for {downtime:.1f} s. The backup is on {plan['server']} in {server['switched']['backup']},",
+    )
     yield f"the old containers are kept, stopped (on the server: {server['switched']['legacy_container']})."
 
 

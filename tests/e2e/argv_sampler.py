@@ -20,7 +20,10 @@ INTERVAL = 0.02
 def legacy_containers() -> set[str]:
     """Ids of all containers that run a legacy image."""
     listed = subprocess.run(
-        ["docker", "ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Image}}"], capture_output=True, text=True, check=True
+        ["docker", "ps", "--all", "--no-trunc", "--format", "{{.ID}} {{.Image}}"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return {line.split()[0] for line in listed.stdout.splitlines() if ":v0." in line}
 

@@ -42,7 +42,23 @@ def is_running(host: Reach) -> bool:
 
 def psql(host: Reach, sql: str) -> list[list[str]]:
     """Rows of a query, asked of the embedded PostgreSQL inside its container."""
-    argv = ["docker", "exec", "gpustack", "psql", "-h", "127.0.0.1", "-p", "5432", "-U", "root", "gpustack", "-AtF", "\t", "-c", sql]
+    argv = [
+        "docker",
+        "exec",
+        "gpustack",
+        "psql",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        "5432",
+        "-U",
+        "root",
+        "gpustack",
+        "-AtF",
+        "\t",
+        "-c",
+        sql,
+    ]
     return [line.split("\t") for line in host.exec_root(*argv).splitlines()]
 
 
@@ -76,12 +92,22 @@ def workers(client: Client, path: str = "/v2/workers") -> dict[str, dict[str, An
 def identity(worker: dict[str, Any]) -> tuple[Any, ...]:
     """What must survive of a worker: id, name, uuid and its GPUs by index and name."""
     devices = (worker.get("status") or {}).get("gpu_devices") or []
-    return worker["id"], worker["name"], worker["worker_uuid"], sorted((gpu["index"], gpu["vendor"].lower()) for gpu in devices)
+    return (
+        worker["id"],
+        worker["name"],
+        worker["worker_uuid"],
+        sorted((gpu["index"], gpu["vendor"].lower()) for gpu in devices),
+    )
 
 
 def recorded_identity(worker: dict[str, Any]) -> tuple[Any, ...]:
     """The same of the lab's record of a legacy worker."""
-    return worker["id"], worker["name"], worker["worker_uuid"], sorted((gpu["index"], gpu["vendor"].lower()) for gpu in worker["gpus"])
+    return (
+        worker["id"],
+        worker["name"],
+        worker["worker_uuid"],
+        sorted((gpu["index"], gpu["vendor"].lower()) for gpu in worker["gpus"]),
+    )
 
 
 def assert_legacy_serves(fleet: Fleet) -> None:
@@ -90,7 +116,8 @@ def assert_legacy_serves(fleet: Fleet) -> None:
     assert image_of(server).endswith(fleet.options.legacy)
     assert is_running(server)
     found = workers(fleet.admin(), "/v1/workers")
-    assert {identity(worker) for worker in found.values()} >= set() and set(found) == {each["name"] for each in fleet.data["workers"]}
+    assert {identity(worker) for worker in found.values()} >= set()
+    assert set(found) == {each["name"] for each in fleet.data["workers"]}
 
 
 def assert_upgraded(fleet: Fleet, release: str) -> None:

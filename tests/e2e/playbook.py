@@ -54,7 +54,9 @@ def environment(**extra: str) -> dict[str, str]:
     return {**values, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", **extra}
 
 
-def plain_command(fleet: Fleet, playbook: str | Path, *arguments: str, report: Path | None = None, **variables: Any) -> list[str]:
+def plain_command(
+    fleet: Fleet, playbook: str | Path, *arguments: str, report: Path | None = None, **variables: Any
+) -> list[str]:
     """The command line of a run; variables are given as extra variables."""
     if report is not None:
         variables["gpustack_report_file"] = str(report)
@@ -62,7 +64,9 @@ def plain_command(fleet: Fleet, playbook: str | Path, *arguments: str, report: P
     return [ansible_playbook(), "--inventory", str(fleet.inventory), str(playbook), *extra, *arguments]
 
 
-def command(fleet: Fleet, playbook: str | Path, *arguments: str, report: Path | None = None, **variables: Any) -> list[str]:
+def command(
+    fleet: Fleet, playbook: str | Path, *arguments: str, report: Path | None = None, **variables: Any
+) -> list[str]:
     """The same, as loud as Ansible can be."""
     return plain_command(fleet, playbook, *LOUD, *arguments, report=report, **variables)
 
@@ -72,7 +76,9 @@ def run(fleet: Fleet, playbook: str, *arguments: str, playbooks: Path = PLAYBOOK
     report = fleet.folder / "report.json"
     report.unlink(missing_ok=True)
     argv = command(fleet, playbooks / playbook, *arguments, report=report, **variables)
-    done = subprocess.run(argv, capture_output=True, text=True, env=environment(), cwd=CHECKOUT, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        argv, capture_output=True, text=True, env=environment(), cwd=CHECKOUT, stdin=subprocess.DEVNULL, check=False
+    )
     output = done.stdout + done.stderr
     log(fleet, playbook, output)
     return Run(done.returncode, output, json.loads(report.read_text()) if report.exists() else {})

@@ -59,12 +59,16 @@ def assert_none_shown(fleet: Fleet, samples: dict[str, str]) -> None:
     report = fleet.folder / "report.json"
     if report.exists():
         places["report"] = report.read_text()
-    shown = [f"{what} in {place}" for place, text in places.items() for what, secret in secrets.items() if secret in text]
+    shown = [
+        f"{what} in {place}" for place, text in places.items() for what, secret in secrets.items() if secret in text
+    ]
     assert not shown
     # The search is worth something only where there was something to search.
     assert all("fleetops" in text or "AnsiballZ" in text or "docker" in text for text in samples.values())
 
 
 def _state_files(host: Reach, name: str) -> dict[str, str]:
-    listing = host.exec_root("sh", "-c", f"find {STATE} -path {STATE}/venv -prune -o -path {STATE}/wheels -prune -o -type f -print")
+    listing = host.exec_root(
+        "sh", "-c", f"find {STATE} -path {STATE}/venv -prune -o -path {STATE}/wheels -prune -o -type f -print"
+    )
     return {f"{path} on {name}": host.exec_root("cat", path) for path in listing.splitlines()}

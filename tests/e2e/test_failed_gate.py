@@ -26,7 +26,9 @@ def old_variable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     right = 'Release("2.0.3", '
     text = table.read_text()
     assert right in text
-    table.write_text(text.replace(right, right + 'migration_variable="GPUSTACK_MIGRATION_DATA_DIR", migration_value=None, '))
+    table.write_text(
+        text.replace(right, right + 'migration_variable="GPUSTACK_MIGRATION_DATA_DIR", migration_value=None, ')
+    )
     return copy / "playbooks"
 
 
@@ -64,6 +66,9 @@ def test_the_second_try_succeeds_once_the_cause_is_gone(fleet: Fleet) -> None:
     done = playbook.run(fleet, "upgrade.yml", gpustack_version="2.0.3")
     assert done.code == 0, done.output[-4000:]
     outside.assert_upgraded(fleet, "2.0.3")
-    assert {table["table"] for table in done.report["results"]["server"]["switched"]["parity"]["tables"]} >= {"users", "models"}
+    assert {table["table"] for table in done.report["results"]["server"]["switched"]["parity"]["tables"]} >= {
+        "users",
+        "models",
+    }
     set_aside = fleet.host("server").exec_root("ls", "-A", outside.DATA_DIR)
     assert ".gpustack-v2-" in set_aside

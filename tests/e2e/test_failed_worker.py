@@ -13,7 +13,7 @@ from tests.lab.fleet import Fleet
 
 def failing(host: str) -> dict[str, Any]:
     """Make the switch of one host fail at its readiness gate."""
-    value = "{{ {'FLEETOPS_GPUSTACK_FAULT': 'ready:before:raise'} if inventory_hostname == '%s' else {} }}" % host
+    value = f"{{{{ {{'FLEETOPS_GPUSTACK_FAULT': 'ready:before:raise'}} if inventory_hostname == '{host}' else {{}} }}}}"
     return {"gpustack_module_environment": value}
 
 

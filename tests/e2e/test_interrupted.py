@@ -19,7 +19,9 @@ def wait_for_step(fleet: Fleet, step: str, state: str, run: subprocess.Popen[str
     """Wait until the server's journal holds a step; the journal is the only clock of a switch."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        text = fleet.host("server").exec_root("sh", "-c", "cat /var/lib/fleetops-gpustack/journal.jsonl 2>/dev/null; true")
+        text = fleet.host("server").exec_root(
+            "sh", "-c", "cat /var/lib/fleetops-gpustack/journal.jsonl 2>/dev/null; true"
+        )
         if any(f'"step": "{step}"' in line and f'"state": "{state}"' in line for line in text.splitlines()):
             return
         assert run is None or run.poll() is None, "the run ended before the step"

@@ -33,21 +33,37 @@ class Spoilt:
 
 # Found by assess.
 ASSESSED = {
-    "two candidates": Spoilt("several_candidates", "worker1", "docker create --name second gpustack/gpustack:v0.7.1 --server-url http://x", "docker rm second"),
-    "port taken": Spoilt("port_taken", "server", "systemd-run --unit=squatter python3 -m http.server 5432", "systemctl stop squatter"),
+    "two candidates": Spoilt(
+        "several_candidates",
+        "worker1",
+        "docker create --name second gpustack/gpustack:v0.7.1 --server-url http://x",
+        "docker rm second",
+    ),
+    "port taken": Spoilt(
+        "port_taken", "server", "systemd-run --unit=squatter python3 -m http.server 5432", "systemctl stop squatter"
+    ),
     "not traversable": Spoilt("permissions", "server", "chmod 0700 /data/gpustack", "chmod 0755 /data/gpustack"),
     "unknown vendor": Spoilt("unknown_vendor", "worker1", variables={"gpustack_gpu_vendor": "voodoo"}),
     "runtime not registered": Spoilt("vendor_runtime", "worker2", variables={"gpustack_gpu_vendor": "nvidia"}),
-    "driver too old": Spoilt("driver_floor", "worker1", f"cp {GPUS} {GPUS}.kept && sed -i 's/,[0-9.]*$/,470.57.02/' {GPUS}", f"mv {GPUS}.kept {GPUS}"),
+    "driver too old": Spoilt(
+        "driver_floor",
+        "worker1",
+        f"cp {GPUS} {GPUS}.kept && sed -i 's/,[0-9.]*$/,470.57.02/' {GPUS}",
+        f"mv {GPUS}.kept {GPUS}",
+    ),
     "unknown release": Spoilt("unknown_release", variables={"gpustack_version": "2.9.9"}),
-    "engine stopped": Spoilt("no_engine", "worker2", "systemctl stop docker docker.socket", "systemctl start docker && docker start gpustack"),
+    "engine stopped": Spoilt(
+        "no_engine", "worker2", "systemctl stop docker docker.socket", "systemctl start docker && docker start gpustack"
+    ),
 }
 
 # Found by prepare, beside the serving legacy containers.
 PREPARED = {
     "image not to be had": Spoilt("image", variables={"gpustack_image": "gpustack/gpustack:v9.9.9"}),
     "image of another version": Spoilt("is 2.0.3", variables={"gpustack_image": "gpustack/gpustack:v2.0.3"}),
-    "GPU trial differs": Spoilt("GPU", "worker1", f"cp {GPUS} {GPUS}.kept && sed -i '$d' {GPUS}", f"mv {GPUS}.kept {GPUS}"),
+    "GPU trial differs": Spoilt(
+        "GPU", "worker1", f"cp {GPUS} {GPUS}.kept && sed -i '$d' {GPUS}", f"mv {GPUS}.kept {GPUS}"
+    ),
 }
 
 

@@ -22,7 +22,9 @@ def succeed(argv: list[str], folder: Path, **environment: str) -> str:
     """Run a command in a folder without any configuration of this checkout; return its output."""
     values = playbook.environment(**environment)
     values.pop("ANSIBLE_CONFIG")
-    done = subprocess.run(argv, capture_output=True, text=True, cwd=folder, env=values, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        argv, capture_output=True, text=True, cwd=folder, env=values, stdin=subprocess.DEVNULL, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 

@@ -6,22 +6,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import yaml
+
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
 
 GIB = 1024**3
 IMAGE = "gpustack/gpustack:v2.2.3"
 
-# The vendors that the collection ships.
+# The vendors that the collection ships, by name: the keys of the files carry the role's prefix.
+PREFIX = "gpu_runtime_vendor_"
 VENDOR_FILES = Path(__file__).parents[4] / "roles/gpu_runtime/vars/vendors"
-VENDORS: Dict[str, Any] = {
-    name: data for path in VENDOR_FILES.glob("*.yml") for name, data in yaml.safe_load(path.read_text()).items()
+VENDORS: dict[str, Any] = {
+    name[len(PREFIX) :]: data
+    for path in VENDOR_FILES.glob("*.yml")
+    for name, data in yaml.safe_load(path.read_text()).items()
 }
 
 
-def filesystem(mount_point: str = "/", free: int = 500 * GIB) -> Dict[str, Any]:
+def filesystem(mount_point: str = "/", free: int = 500 * GIB) -> dict[str, Any]:
     return {
         "mount_point": mount_point,
         "device": "/dev/vda",
@@ -33,7 +37,7 @@ def filesystem(mount_point: str = "/", free: int = 500 * GIB) -> Dict[str, Any]:
     }
 
 
-def worker_row(number: int, gpus: int = 0) -> Dict[str, Any]:
+def worker_row(number: int, gpus: int = 0) -> dict[str, Any]:
     return {
         "id": number,
         "name": "worker-%d" % number,
@@ -43,12 +47,14 @@ def worker_row(number: int, gpus: int = 0) -> Dict[str, Any]:
         "uuid": "uuid-%d" % number,
         "state": "ready",
         "heartbeat": 0,
-        "gpus": [{"vendor": "nvidia", "index": n, "name": "H100", "memory": 80 * GIB, "uuid": "g%d" % n} for n in range(gpus)],
+        "gpus": [
+            {"vendor": "nvidia", "index": n, "name": "H100", "memory": 80 * GIB, "uuid": "g%d" % n} for n in range(gpus)
+        ],
         "system_reserved": {"ram": 2, "vram": 1},
     }
 
 
-def _host() -> Dict[str, Any]:
+def _host() -> dict[str, Any]:
     return {
         "host": {
             "hostname": "h",
@@ -79,7 +85,14 @@ def _host() -> Dict[str, Any]:
         "gpu": {"devices": [], "pci": [], "modules": [], "tools": {}, "directories": [], "wsl": False},
         "ports": [22],
         "reachability": [],
-        "image": {"reference": IMAGE, "present": True, "id": "sha256:1", "repo_digests": [], "size": 1, "version": None},
+        "image": {
+            "reference": IMAGE,
+            "present": True,
+            "id": "sha256:1",
+            "repo_digests": [],
+            "size": 1,
+            "version": None,
+        },
         "filesystems": {"docker_root": filesystem(), "backup": filesystem(), "state": filesystem()},
         "journal": {
             "attempt": None,
@@ -95,7 +108,7 @@ def _host() -> Dict[str, Any]:
     }
 
 
-def installation(role: str) -> Dict[str, Any]:
+def installation(role: str) -> dict[str, Any]:
     """A legacy container on the host's network with its data in a bind mount."""
     return {
         "id": "c0ffee",
@@ -152,7 +165,7 @@ def installation(role: str) -> Dict[str, Any]:
     }
 
 
-def server() -> Dict[str, Any]:
+def server() -> dict[str, Any]:
     """A server without embedded worker that knows worker-1 (no GPU) and worker-2 (two GPUs)."""
     node = _host()
     legacy = installation("server")
@@ -180,7 +193,7 @@ def server() -> Dict[str, Any]:
     return node
 
 
-def worker(number: int) -> Dict[str, Any]:
+def worker(number: int) -> dict[str, Any]:
     node = _host()
     legacy = installation("worker")
     legacy["args"] = ["--server-url", "http://192.0.2.1", "--token", "********"]
@@ -197,12 +210,12 @@ def worker(number: int) -> Dict[str, Any]:
     return node
 
 
-def fleet() -> Dict[str, Dict[str, Any]]:
+def fleet() -> dict[str, dict[str, Any]]:
     return {"s": server(), "w1": worker(1), "w2": worker(2)}
 
 
 def settings(**changes: Any) -> Settings:
-    values: Dict[str, Any] = {
+    values: dict[str, Any] = {
         "release": "2.2.3",
         "image": IMAGE,
         "servers": ("s",),

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
+
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan import make_plan
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import plan_evidence
 
 Fleet = Dict[str, Dict[str, Any]]
 
 
-def legacy(fleet: Fleet, host: str) -> Dict[str, Any]:
+def legacy(fleet: Fleet, host: str) -> dict[str, Any]:
     return fleet[host]["installations"][0]
 
 
@@ -27,12 +28,16 @@ def test_a_healthy_fleet_is_switched_whole() -> None:
     plan = make_plan(plan_evidence.fleet(), plan_evidence.settings())
     assert plan["refusals"] == []
     assert plan["server"] == "s"
-    assert {host: decision["action"] for host, decision in plan["hosts"].items()} == {"s": "switch", "w1": "switch", "w2": "switch"}
+    assert {host: decision["action"] for host, decision in plan["hosts"].items()} == {
+        "s": "switch",
+        "w1": "switch",
+        "w2": "switch",
+    }
     assert plan["hosts"]["w2"]["worker"]["id"] == 2
     assert [worker["name"] for worker in plan["workers"]] == ["worker-1", "worker-2"]
 
 
-def upgrade(node: Dict[str, Any], outcome: str) -> None:
+def upgrade(node: dict[str, Any], outcome: str) -> None:
     node["installations"][0].update(generation="v2", release="2.2.3", attempt="20261124T000000Z")
     node["journal"].update(outcome=outcome, attempt="20261124T000000Z", legacy_name="gpustack")
 
@@ -68,7 +73,9 @@ def second_container(fleet: Fleet) -> None:
 
 
 def nfs(fleet: Fleet, host: str) -> None:
-    legacy(fleet, host)["data"]["filesystem"].update(mount_point="/data", type="nfs4", network=True, export="nas:/gpustack")
+    legacy(fleet, host)["data"]["filesystem"].update(
+        mount_point="/data", type="nfs4", network=True, export="nas:/gpustack"
+    )
 
 
 def same_export(fleet: Fleet) -> None:
@@ -76,16 +83,16 @@ def same_export(fleet: Fleet) -> None:
     nfs(fleet, "w2")
 
 
-def probe(kind: str, worker: Any = None) -> Dict[str, Any]:
+def probe(kind: str, worker: Any = None) -> dict[str, Any]:
     return {"host": "192.0.2.1", "port": 80, "kind": kind, "worker": worker, "ok": False, "error": "connection refused"}
 
 
-def finding(code: str) -> Dict[str, Any]:
+def finding(code: str) -> dict[str, Any]:
     return {"code": code, "table": "models", "count": 2, "items": ["a", "b"]}
 
 
 # Each: what is broken, on which host it must be refused, under which code.
-REFUSALS: Dict[str, Any] = {
+REFUSALS: dict[str, Any] = {
     "no legacy installation": (lambda f: f["w1"].update(installations=[]), "w1", "no_legacy_installation"),
     "two candidates": (second_container, "w1", "several_candidates"),
     "unsupported release": (lambda f: legacy(f, "w1").update(release="0.5.1"), "w1", "legacy_release"),
@@ -96,7 +103,11 @@ REFUSALS: Dict[str, Any] = {
     "remapped engine": (lambda f: f["w1"]["engine"].update(userns_remap=True), "w1", "engine_kind"),
     "podman": (lambda f: f["w1"]["engine"].update(podman=True), "w1", "engine_kind"),
     "auto remove": (lambda f: legacy(f, "w1").update(auto_remove=True), "w1", "auto_remove"),
-    "compose": (lambda f: legacy(f, "s").update(supervisor={"kind": "compose", "name": "p", "file": "/c.yml"}), "s", "supervised"),
+    "compose": (
+        lambda f: legacy(f, "s").update(supervisor={"kind": "compose", "name": "p", "file": "/c.yml"}),
+        "s",
+        "supervised",
+    ),
     "reserved token": (lambda f: legacy(f, "s")["token"].update(reserved_prefix=True), "s", "token_prefix"),
     "another token": (lambda f: legacy(f, "w2")["token"].update(digest="x"), "w2", "token_differs"),
     "no token": (lambda f: legacy(f, "w2")["token"].update(source="none", digest=None), "w2", "no_token"),
@@ -105,24 +116,64 @@ REFUSALS: Dict[str, Any] = {
     "container layer": (lambda f: legacy(f, "s")["data_dir"].update(type="layer"), "s", "data_dir_type"),
     "anonymous volume": (lambda f: legacy(f, "s")["data_dir"].update(type="anonymous"), "s", "data_dir_type"),
     "data directory unreadable": (lambda f: legacy(f, "w1").update(data=None), "w1", "data_dir_unreadable"),
-    "not traversable": (lambda f: legacy(f, "s")["data"].update(traversable_by_others=False, mode="0700"), "s", "permissions"),
+    "not traversable": (
+        lambda f: legacy(f, "s")["data"].update(traversable_by_others=False, mode="0700"),
+        "s",
+        "permissions",
+    ),
     "server on nfs": (lambda f: nfs(f, "s"), "s", "network_filesystem"),
     "one export for two": (same_export, "w2", "shared_export"),
-    "external database": (lambda f: legacy(f, "s")["server"]["database"].update(kind="external", url_masked="postgresql://x"), "s", "external_database"),
+    "external database": (
+        lambda f: legacy(f, "s")["server"]["database"].update(kind="external", url_masked="postgresql://x"),
+        "s",
+        "external_database",
+    ),
     "no database": (lambda f: legacy(f, "s").update(database=None), "s", "no_database"),
     "hot journal": (lambda f: legacy(f, "s")["database"].update(hot_journal=True), "s", "hot_journal"),
-    "unreadable database": (lambda f: legacy(f, "s")["database"].update(readable=False, error="not a database"), "s", "database_unreadable"),
-    "corrupt database": (lambda f: legacy(f, "s")["database"].update(integrity="row 1 missing"), "s", "database_corrupt"),
-    "unknown schema": (lambda f: legacy(f, "s")["database"].update(release=None, schema_head="abc"), "s", "schema_head"),
-    "orphans": (lambda f: legacy(f, "s")["database"].update(findings=[finding("orphan_rows")]), "s", "database_orphan_rows"),
-    "name 'default'": (lambda f: legacy(f, "s")["database"].update(findings=[finding("username_default")]), "s", "database_username_default"),
+    "unreadable database": (
+        lambda f: legacy(f, "s")["database"].update(readable=False, error="not a database"),
+        "s",
+        "database_unreadable",
+    ),
+    "corrupt database": (
+        lambda f: legacy(f, "s")["database"].update(integrity="row 1 missing"),
+        "s",
+        "database_corrupt",
+    ),
+    "unknown schema": (
+        lambda f: legacy(f, "s")["database"].update(release=None, schema_head="abc"),
+        "s",
+        "schema_head",
+    ),
+    "orphans": (
+        lambda f: legacy(f, "s")["database"].update(findings=[finding("orphan_rows")]),
+        "s",
+        "database_orphan_rows",
+    ),
+    "name 'default'": (
+        lambda f: legacy(f, "s")["database"].update(findings=[finding("username_default")]),
+        "s",
+        "database_username_default",
+    ),
     "port taken": (lambda f: f["s"]["ports"].append(5432), "s", "port_taken"),
-    "server not reachable": (lambda f: f["w1"]["reachability"].append(probe("worker_to_server")), "w1", "server_unreachable"),
-    "worker not reachable": (lambda f: f["s"]["reachability"].append(probe("server_to_worker", "worker-1")), "s", "worker_unreachable"),
+    "server not reachable": (
+        lambda f: f["w1"]["reachability"].append(probe("worker_to_server")),
+        "w1",
+        "server_unreachable",
+    ),
+    "worker not reachable": (
+        lambda f: f["s"]["reachability"].append(probe("server_to_worker", "worker-1")),
+        "s",
+        "worker_unreachable",
+    ),
     "clock": (lambda f: f["w1"]["host"].update(clock_offset=45.0), "w1", "clock"),
     "architecture": (lambda f: f["w1"]["host"].update(architecture="riscv64"), "w1", "architecture"),
     "a loss": (lambda f: legacy(f, "s")["database"].update(findings=[finding("ollama_models")]), "s", "loss"),
-    "worker in no host": (lambda f: legacy(f, "s")["database"]["workers"].append(plan_evidence.worker_row(3)), "fleet", "worker_not_in_run"),
+    "worker in no host": (
+        lambda f: legacy(f, "s")["database"]["workers"].append(plan_evidence.worker_row(3)),
+        "fleet",
+        "worker_not_in_run",
+    ),
     "worker unknown to the server": (lambda f: legacy(f, "s")["database"]["workers"].pop(), "w2", "worker_unknown"),
 }
 
@@ -174,14 +225,16 @@ def test_release_2_0_0_takes_neither_its_own_data_dir_nor_ollama_rows() -> None:
         ({"inventory_only_extra": ("gpustack_batches",)}, "batch_variable"),
     ],
 )
-def test_refused_for_the_fleet(change: Dict[str, Any], code: str) -> None:
+def test_refused_for_the_fleet(change: dict[str, Any], code: str) -> None:
     assert ("fleet", code) in codes(plan_evidence.fleet(), **change)
 
 
 def test_a_host_that_was_not_assessed_is_named_with_its_reason() -> None:
     fleet = plan_evidence.fleet()
     del fleet["w2"]
-    plan = make_plan(fleet, plan_evidence.settings(unassessed={"w2": "ansible-core requires a minimum of Python version 3.8"}))
+    plan = make_plan(
+        fleet, plan_evidence.settings(unassessed={"w2": "ansible-core requires a minimum of Python version 3.8"})
+    )
     refusal = next(each for each in plan["refusals"] if each["code"] == "not_assessed")
     assert refusal["host"] == "w2"
     assert "ansible_python_interpreter" in refusal["way_out"]
@@ -229,5 +282,3 @@ def test_accepted_losses_are_listed_and_do_not_block() -> None:
     plan = make_plan(fleet, plan_evidence.settings(accept_losses=("ollama",)))
     assert plan["refusals"] == []
     assert plan["losses"] == [{"host": "s", "class": "ollama", "items": ["a", "b"], "accepted": True}]
-
-
