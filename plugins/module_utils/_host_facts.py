@@ -31,7 +31,9 @@ _LISTEN = "0A"
 _OCTAL_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
-def host(environment: Mapping[str, str], engine_info: Mapping[str, Any], controller_clock: float | None) -> dict[str, Any]:
+def host(
+    environment: Mapping[str, str], engine_info: Mapping[str, Any], controller_clock: float | None
+) -> dict[str, Any]:
     """The evidence ``host``."""
     clock = time.time()
     return {

@@ -50,7 +50,8 @@ options:
     default: /var/lib/fleetops-gpustack
   controller_clock:
     description:
-      - The controller's time when it makes this call, in seconds since the epoch. With it, the offset of the host's clock is returned.
+      - The controller's time when it makes this call, in seconds since the epoch.
+      - With it, the offset of the host's clock is returned.
     type: float
   connect:
     description:
