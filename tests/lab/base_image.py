@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The image under every other image of the lab: a minimal Debian 12, made by debootstrap, so that no registry is needed."""
+"""The image under every other image of the lab: a minimal Debian 12 by debootstrap, so that no registry is needed."""
 
 from __future__ import annotations
 

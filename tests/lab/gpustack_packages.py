@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of a GPUStack release: its wheels and their dependencies of the release day, and the stand-ins for its tools."""
+"""The files of a GPUStack release: its wheels, their dependencies of the release day, stand-ins for its tools."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _move_scripts(source: Path, target: Path) -> None:
 
 
 def _install_tools(packages: Path) -> None:
-    """Put the stand-ins where a worker keeps its downloads, under the names and versions that this release looks for."""
+    """Put the stand-ins where a worker keeps its downloads, under the names and versions that it looks for."""
     target = packages / "gpustack" / "third_party" / "bin"
     source = (packages / "gpustack" / "worker" / "tools_manager.py").read_text()
     versions = {

@@ -12,6 +12,7 @@ arguments itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -54,11 +55,11 @@ def option(arguments: list[str], *names: str) -> str | None:
     return os.environ.get("GPUSTACK_" + names[0].strip("-").upper().replace("-", "_")) or None
 
 
-class Stopped(Exception):
+class StopError(Exception):
     """The container was told to stop."""
 
 
-class Fatal(Exception):
+class BringUpError(Exception):
     """A service failed in a way that ends the bring-up."""
 
 
@@ -81,19 +82,26 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._on_stop)
         signal.signal(signal.SIGINT, self._on_stop)
         try:
-            for path in self.service_environment.values():
-                os.makedirs(os.path.dirname(path) if path.endswith(".env") else path, mode=0o755, exist_ok=True)
-            try:
-                enabled, settings = self.decide()
-                self.bring_up(enabled, settings)
-            except Fatal as exc:
-                return self.give_up(str(exc))
+            settings = self.bring_up()
             say("[INFO] Starting gpustack.")
             return self.serve(settings)
-        except Stopped:
+        except BringUpError as exc:
+            return self.give_up(str(exc))
+        except StopError:
             return 0
         finally:
             self.bring_down()
+
+    def bring_up(self) -> dict[str, str]:
+        """Start what `gpustack start` depends on; return the settings of the services."""
+        for path in self.service_environment.values():
+            os.makedirs(os.path.dirname(path) if path.endswith(".env") else path, mode=0o755, exist_ok=True)
+        enabled, settings = self.decide()
+        if "postgres" in enabled:
+            self.start_database(settings)
+        if "gpustack-migration" in enabled:
+            self.migrate(settings)
+        return settings
 
     def decide(self) -> tuple[set[str], dict[str, str]]:
         """Which services run, and their settings."""
@@ -101,12 +109,13 @@ class Supervisor:
 
     def prerun(self) -> tuple[set[str], dict[str, str]]:
         """Run GPUStack's own check of ports and options, and read what it decided."""
+        Path(self.service_environment["GPUSTACK_GATEWAY_CONFIG"]).unlink(missing_ok=True)  # an earlier start's
         say("[INFO] Starting gpustack prerun check.")
         done = subprocess.run(
             ["gpustack", "prerun", *self.saved_arguments], env={**os.environ, **self.service_environment}
         )
         if done.returncode != 0:
-            raise Fatal(
+            raise BringUpError(
                 "/run/s6/basedir/scripts/rc.init: fatal: hook /etc/s6-overlay/scripts/gpustack-prerun.sh"
                 f" exited {done.returncode}"
             )
@@ -133,23 +142,18 @@ class Supervisor:
             settings["GPUSTACK_API_PORT"] = option(arguments, "--api-port") or "8080"
         return {"gpustack-migration", *(["postgres"] if has_database else [])}, settings
 
-    def bring_up(self, enabled: set[str], settings: dict[str, str]) -> None:
-        if "postgres" in enabled:
-            self.start_database(settings)
-        if "gpustack-migration" in enabled:
-            self.migrate(settings)
-
     def give_up(self, cause: str) -> int:
         """What s6 does when the bring-up fails: end the container, or, in 2.0.0, leave it up without the program."""
         say(cause)
         if self.release["stays_up_after_failure"]:
-            signal.pause()
+            self.wait_for_stop()
+            return 0
         say("/run/s6/basedir/scripts/rc.init: fatal: stopping the container.")
         return 1
 
     @staticmethod
-    def service_failed(name: str, status: int) -> Fatal:
-        return Fatal(
+    def service_failed(name: str, status: int) -> BringUpError:
+        return BringUpError(
             f"s6-rc: warning: unable to start service {name}: command exited {status}\n"
             "/run/s6/basedir/scripts/rc.init: warning: s6-rc failed to properly bring all the services up!"
             " Check your logs (in /run/uncaught-logs/current if you have in-container logging) for more information."
@@ -223,12 +227,15 @@ class Supervisor:
         port, data = settings["EMBEDDED_DATABASE_PORT"], settings["POSTGRES_DATA_DIR"]
         say("[INFO] Starting Postgres.")
         logs = Path(settings["LOG_DIR"], "postgresql")
-        self.database = subprocess.Popen(
-            ["gosu", "postgres", "/usr/lib/postgresql/15/bin/postgres", "-D", data, "-p", port]
-            + ["-c", f"config_file={DATABASE_FILES}/postgresql.conf", "-c", f"hba_file={DATABASE_FILES}/pg_hba.conf"]
-            + ["-c", f"log_directory={logs}"],
-            start_new_session=True,
-        )
+        options = {
+            "config_file": f"{DATABASE_FILES}/postgresql.conf",
+            "hba_file": f"{DATABASE_FILES}/pg_hba.conf",
+            "log_directory": str(logs),
+        }
+        command = ["gosu", "postgres", "/usr/lib/postgresql/15/bin/postgres", "-D", data, "-p", port]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        self.database = subprocess.Popen(command, start_new_session=True)
         while self.database.poll() is None:
             say("[INFO] Checking Postgres readiness.")
             if subprocess.run(["gosu", "postgres", "pg_isready", "-p", port, "-q"]).returncode == 0:
@@ -279,7 +286,7 @@ class Supervisor:
         status = self.program.wait()
         say(f"[INFO] gpustack exited with code {status}, shutting down all services...")
         if self.release["stays_up_after_failure"]:
-            signal.pause()
+            self.wait_for_stop()
         return status if status >= 0 else 128 - status
 
     def start_gateway(self, settings: dict[str, str]) -> None:
@@ -300,8 +307,13 @@ class Supervisor:
 
     # -- bring-down ----------------------------------------------------------------------------------------------
 
+    @staticmethod
+    def wait_for_stop() -> None:
+        with contextlib.suppress(StopError):
+            signal.pause()
+
     def _on_stop(self, _signal: int, _frame: FrameType | None) -> None:
-        raise Stopped
+        raise StopError
 
     def bring_down(self) -> None:
         """Stop in the reverse order of the start. PostgreSQL is stopped fast, which is clean."""
