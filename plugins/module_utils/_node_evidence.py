@@ -182,17 +182,22 @@ def database_path(facts: Mapping[str, Any]) -> str | None:
 
 
 def settle_release(found: _discovery.Installation) -> None:
-    """The release of an image whose name does not tell it: from the package in the container, else from the schema."""
-    facts = found.facts
-    if facts["release"] is not None:
+    """The release, and the generation that follows from it, of an image whose name does not tell it."""
+    if found.facts["release"]:
         return
-    facts["release"] = _data_directory.package_release(_data_directory.container_roots(found.container))
-    facts["release_source"] = "package" if facts["release"] else None
-    if facts["release"] is None and facts["database"]:
-        facts["release"] = facts["database"]["release"]
-        facts["release_source"] = "schema" if facts["release"] else None
-    if facts["generation"] == _discovery.UNKNOWN and facts["release"]:
-        facts["generation"] = _discovery.generation_of(found.container, {}, facts["release"])
+    release, source = release_inside(found)
+    if release:
+        generation = _discovery.generation_of(found.container, {}, release)
+        found.facts.update(release=release, release_source=source, generation=generation)
+
+
+def release_inside(found: _discovery.Installation) -> tuple[str | None, str | None]:
+    """The release by the package in the container, else by the schema of the database."""
+    release = _data_directory.package_release(_data_directory.container_roots(found.container))
+    if release:
+        return release, "package"
+    release = (found.facts["database"] or {}).get("release")
+    return release, "schema" if release else None
 
 
 def probe_targets(

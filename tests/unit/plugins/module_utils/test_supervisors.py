@@ -21,7 +21,7 @@ LABEL = "com.centurylinklabs.watchtower"
 
 def kind(found: dict[str, Any] | None) -> str | None:
     """The kind of a supervisor."""
-    return found and found["kind"]
+    return found["kind"] if found else None
 
 
 def test_a_container_by_itself_has_none() -> None:
