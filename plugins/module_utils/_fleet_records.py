@@ -10,6 +10,7 @@ datetime) returns them.
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timezone
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
@@ -56,6 +57,8 @@ _REFERENCES = {
     "ollama_library": ("ollama_library_model_name",),
 }
 _SOURCES = {"hugging_face": "huggingface"}
+#: The server writes links for its web pages into the messages of states.
+_MARKUP = re.compile(r"<[^>]*>")
 
 
 class Comparison(NamedTuple):
@@ -186,7 +189,7 @@ def _judgement(expected: Mapping[str, Any], worker: Mapping[str, Any] | None, si
     gpus = compare_gpus(expected.get("gpus") or [], worker["gpus"])
     problems = identity.problems + gpus.problems
     if worker["state"] != "ready":
-        message = worker.get("state_message")
+        message = _MARKUP.sub("", worker.get("state_message") or "")
         problems.append("its state is {}{}".format(worker["state"], f" ({message})" if message else ""))
     if since is not None and (worker["heartbeat"] is None or worker["heartbeat"] < int(since)):
         problems.append("no heartbeat since its container started")

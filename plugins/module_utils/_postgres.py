@@ -50,10 +50,7 @@ def driver() -> Any:
 
 
 def connect(data_dir: str, host: str = "127.0.0.1", port: int = PORT) -> Any:
-    """A connection in which every transaction is read-only and sees one moment.
-
-    Every setting is given, so that neither the environment nor a password file of the user has a say.
-    """
+    """A connection in which every transaction is read-only and sees one moment."""
     psycopg = driver()
     password = _password(data_dir)
     try:
@@ -63,7 +60,6 @@ def connect(data_dir: str, host: str = "127.0.0.1", port: int = PORT) -> Any:
             user=USER,
             dbname=DATABASE,
             password=password,
-            passfile=os.devnull,
             sslmode="disable",
             connect_timeout=CONNECT_SECONDS,
             client_encoding="utf8",
