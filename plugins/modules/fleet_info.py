@@ -69,7 +69,8 @@ options:
         - The module fails and names what is missing.
       report:
         - The module succeeds, and RV(judgements) says what is missing. For callers that hold each worker to it by
-        itself. default: fail
+          itself.
+    default: fail
   container:
     description:
       - Name of the server's container, from which the address and port of PostgreSQL are taken instead of O(host) and
