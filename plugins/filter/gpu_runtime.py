@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases, _vendors
 
 
@@ -25,13 +27,15 @@ def gpu_runtime(
         raise AnsibleFilterError(f"fleetops.gpustack.gpu_runtime: {error}") from error
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(
-            f"fleetops.gpustack.gpu_runtime: the evidence lacks {error}; hand over the result of fleetops.gpustack.node_info"
+            f"fleetops.gpustack.gpu_runtime: the evidence lacks {error};"
+            " hand over the result of fleetops.gpustack.node_info"
         ) from error
 
 
 def _legacy(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The legacy container that speaks for a vendor; of two candidates neither does."""
-    legacy = [each for each in node.get("installations") or [] if each["generation"] == "legacy" and not each["retired"]]
+    installations = node.get("installations") or []
+    legacy = [each for each in installations if each["generation"] == "legacy" and not each["retired"]]
     return legacy[0] if len(legacy) == 1 else None
 
 

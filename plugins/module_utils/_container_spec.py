@@ -519,8 +519,13 @@ def _mount(mount: Mapping[str, Any]) -> dict[str, Any]:
         "target": mount.get("Destination"),
         "read_only": mount.get("RW") is False,
         "propagation": (mount.get("Propagation") or None) if kind == "bind" else None,
-        "selinux": next((flag for flag in str(mount.get("Mode") or "").split(",") if flag in ("z", "Z")), None),
+        "selinux": _relabelled(str(mount.get("Mode") or "").split(",")) if kind == "bind" else None,
     }
+
+
+def _relabelled(options: Sequence[str]) -> str | None:
+    """Whether the engine relabels a directory; it notes "z" at every volume by itself, which says nothing."""
+    return next((option for option in options if option in ("z", "Z")), None)
 
 
 def _mount_key(mount: Mapping[str, Any]) -> str:
@@ -544,7 +549,7 @@ def parse_volume(text: str) -> dict[str, Any]:
         "target": parts[1].rstrip("/") or "/",
         "read_only": "ro" in options,
         "propagation": (propagation or "rprivate") if bind else None,
-        "selinux": next((option for option in options if option in ("z", "Z")), None),
+        "selinux": _relabelled(options) if bind else None,
     }
 
 

@@ -59,7 +59,7 @@ _HARMLESS_NAMES = frozenset(("external_auth_post_logout_redirect_key", "public_k
 # with the switch -d before it, -dtTOKEN.
 _TOKEN_LETTER = re.compile(r"(?P<option>-d*t)(?P<value>.*)", re.DOTALL)
 
-# Credentials between the scheme and the host of a URL. A database URL's password may hold "@", ":" and "/", so everything
+# Credentials between the scheme and the host of a URL. A database URL's password may hold "@", ":" and "/", so all
 # up to the word's last "@" goes: a path with a port before it and an "@" in it is masked as well, which does no harm.
 _URL_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^\s/:@]*)(?::(?P<password>[^\s\"]*))?@")
 _SECRET_PARAMETER = re.compile(r"(?P<start>[?&;](?P<name>[^=&;#\s]+)=)(?P<value>[^&;#\s]*)")

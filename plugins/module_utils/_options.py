@@ -51,7 +51,7 @@ class Option:
 
     @property
     def environment(self) -> str | None:
-        """The variable that legacy and v2 read for this option; options that take a list have none, nor have two more."""
+        """The variable that legacy and v2 read for this option; those that take a list and two more have none."""
         if self.kind == "list" or self.name in ("enable-hf-xet", "disable-rpc-servers"):
             return None
         return self.variable or "GPUSTACK_" + self.destination.upper()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_the_arguments_in_a_containers_command(entrypoint, command, expected):
     ("entrypoint", "command"), [(["bash", "-c", "gpustack start --port 80"], []), (["sleep"], ["1"]), (None, None)]
 )
 def test_an_unknown_command_is_refused(entrypoint, command):
-    with pytest.raises(_options.OptionsError, match="way|recreate"):
+    with pytest.raises(_options.OptionsError, match="recreate the legacy container"):
         _options.start_arguments(entrypoint, command)
 
 
@@ -438,7 +439,9 @@ def test_a_file_that_was_not_read_is_named():
 
 
 def test_top_level_keys_of_a_file():
-    text = "# comment: no\nport: 80\nallow_origins:\n  - a\n  nested: x\n'token': t\nsystem_reserved: {ram: 2}\nurl:not_a_key\n"
+    text = (
+        "# comment: no\nport: 80\nallow_origins:\n  - a\n  nested: x\n'token': t\nsystem_reserved: {ram: 2}\nurl:no\n"
+    )
     assert _options.config_keys(text) == ["port", "allow_origins", "token", "system_reserved"]
 
 
@@ -505,7 +508,5 @@ def test_no_secret_is_in_arguments_or_leftovers(options):
 @given(argv=st.lists(WORDS, max_size=5))
 @settings(max_examples=150, deadline=None)
 def test_any_argument_list_is_understood_or_refused(argv):
-    try:
+    with contextlib.suppress(_options.OptionsError):
         _options.parse(argv)
-    except _options.OptionsError as error:
-        assert "recreate the legacy container" in str(error)
