@@ -8,20 +8,23 @@ An image is built again only when what goes into it has changed: every image car
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tests.lab import docker, gpustack_packages, machine
-from tests.lab.base_image import BASE, ensure_base
+from tests.lab.base_image import ensure_base
 from tests.lab.errors import LabError
 from tests.lab.progress import step
 
 SOURCES = Path(__file__).parent / "images" / "gpustack"
+LOCK = Path("/var/tmp/gpustack-lab-images.lock")
 CONTENT_LABEL = "gpustack-lab.content"
 RUNTIME = "gpustack-lab/gpustack-runtime:bookworm"
 DATABASE = "gpustack-lab/gpustack-database:bookworm"
@@ -122,15 +125,24 @@ def ensure(release: str) -> str:
     if release not in RELEASES:
         raise LabError(f"the lab knows no recipe for GPUStack {release!r}; it has {', '.join(RELEASES)}")
     facts = RELEASES[release]
-    return _ensure_legacy(release, facts) if isinstance(facts, Legacy) else _ensure_v2(release, facts)
+    with _one_at_a_time():
+        return _ensure_legacy(release, facts) if isinstance(facts, Legacy) else _ensure_v2(release, facts)
 
 
 def ensure_nvidia_standin() -> str:
     """Return the image that carries, under /nvidia, the stand-ins for libnvidia-ml.so.1 and nvidia-smi."""
-    ensure_base()
-    content = _digest([SOURCES / "nvidia"], docker.out("image", "inspect", "--format", "{{.Id}}", BASE))
-    reference = f"gpustack-lab/nvidia-standin:{content[:12]}"
-    return _ensure_image(reference, SOURCES / "nvidia", content)
+    with _one_at_a_time():
+        base = docker.out("image", "inspect", "--format", "{{.Id}}", ensure_base())
+        content = _digest([SOURCES / "nvidia"], base)
+        return _ensure_image(f"gpustack-lab/nvidia-standin:{content[:12]}", SOURCES / "nvidia", content)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keep two runs of the lab from building the same image side by side."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _ensure_legacy(release: str, facts: Legacy) -> str:
@@ -200,12 +212,15 @@ def _label(reference: str) -> str:
 
 
 def _digest(sources: Iterable[Path], *values: str) -> str:
-    """A hash over files, their paths and modes, and further values."""
+    """A hash over files, their paths and whether they are programs, and further values."""
     digest = hashlib.sha256()
     for source in sources:
         files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
         for path in files:
-            digest.update(f"{path.relative_to(source.parent)} {path.stat().st_mode & 0o777:o}\0".encode())
+            if path.parent.name == "__pycache__":
+                continue
+            mode = "755" if path.stat().st_mode & 0o100 else "644"
+            digest.update(f"{path.relative_to(source.parent)} {mode}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     for value in values:
         digest.update(f"\0{value}".encode())
