@@ -83,6 +83,10 @@ _FROM_VENDOR = {
 }
 
 
+# A mount's keys: the engine's -> the evidence's.
+_MOUNT_KEYS = {"Type": "type", "Source": "source", "Destination": "destination", "Name": "name", "RW": "rw"}
+
+
 class SpecError(ValueError):
     """A legacy container that cannot be turned into a v2 one; the message says the way out."""
 
@@ -134,6 +138,53 @@ def build(
     return Built(spec, leftovers, problems)
 
 
+def preview(
+    installation: Mapping[str, Any],
+    release: _releases.Release,
+    gpu_flags: Mapping[str, Any] | None,
+    settings: Mapping[str, Any],
+) -> Built:
+    """
+    The same from an installation of node_info's evidence, for the plan: what the target will decide later.
+
+    The evidence is masked, so the specification is only to be looked at. What it leaves out (limits, capabilities,
+    security options, DNS) is missing among the leftovers.
+    """
+    return build(_as_inspect(installation), {}, release, str(installation["role"]), gpu_flags, settings)
+
+
+def _as_inspect(installation: Mapping[str, Any]) -> dict[str, Any]:
+    mounts = [{name: mount.get(key) for name, key in _MOUNT_KEYS.items()} for mount in installation["mounts"]]
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in installation["published_ports"]:
+        binding = {"HostIp": port["host_ip"], "HostPort": str(port["host_port"])}
+        bindings.setdefault(port["container"], []).append(binding)
+    return {
+        "Id": installation["id"],
+        "Name": "/" + installation["name"],
+        "Config": {
+            "Image": installation["image"],
+            "Entrypoint": ["gpustack", "start"],
+            "Cmd": installation["args"],
+            "Env": [f"{name}={value}" for name, value in installation["environment"].items()],
+            "Labels": installation["labels"],
+        },
+        "HostConfig": {
+            "NetworkMode": installation["network_mode"],
+            "PortBindings": bindings,
+            "RestartPolicy": installation["restart_policy"],
+            "Privileged": installation["privileged"],
+            "Runtime": installation["runtime"],
+            "IpcMode": installation["ipc_mode"],
+            "PidMode": installation["pid_mode"],
+            "Devices": installation["devices"],
+            "DeviceRequests": installation["device_requests"],
+            "ShmSize": installation["shm_size"],
+        },
+        "Mounts": mounts,
+    }
+
+
 def from_inspect(inspect: Mapping[str, Any], image_config: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A container that exists, in the form of a specification; the image's own variables and labels are left out."""
     host = _host(inspect)
@@ -147,7 +198,7 @@ def from_inspect(inspect: Mapping[str, Any], image_config: Mapping[str, Any] | N
         labels=_own_labels(inspect, image_config or {}),
         network_mode=_network_mode(host),
         networks=_networks(inspect, _network_mode(host)),
-        ports=_ports(host),
+        ports=_ports(inspect),
         privileged=bool(host.get("Privileged")),
         runtime=_runtime(host),
         ipc_mode=_shared_mode(host.get("IpcMode")),
@@ -420,7 +471,7 @@ def _set_network(
     if mode == "host":
         _report_unpublished(legacy, leftovers)
         return
-    spec["ports"] = _ports(_host(legacy))
+    spec["ports"] = _ports(legacy)
     spec["networks"] = _networks(legacy, mode)
     attached = (legacy.get("NetworkSettings") or {}).get("Networks") or {}
     for name in sorted(set(attached) - {mode}):
@@ -430,7 +481,7 @@ def _set_network(
 
 def _report_unpublished(legacy: Mapping[str, Any], leftovers: list[dict[str, Any]]) -> None:
     """On the host's network nothing is published: a port that was mapped to another number must be moved."""
-    for port in _ports(_host(legacy)):
+    for port in _ports(legacy):
         inside = port["container"].split("/", 1)[0]
         value = "{} -> {}".format(port["host_port"] or "a free port", port["container"])
         if port["host_port"] in (inside, ""):
@@ -444,10 +495,14 @@ def _report_unpublished(legacy: Mapping[str, Any], leftovers: list[dict[str, Any
         )
 
 
-def _ports(host: Mapping[str, Any]) -> list[dict[str, str]]:
+def _ports(inspect: Mapping[str, Any]) -> list[dict[str, str]]:
+    host = _host(inspect)
     if _network_mode(host) == "host":
         return []
     bindings = host.get("PortBindings") or {}
+    if host.get("PublishAllPorts"):
+        # The engine chose the numbers; users call them, so they stay.
+        bindings = (inspect.get("NetworkSettings") or {}).get("Ports") or {}
     found = [
         {"container": container, "host_ip": binding.get("HostIp") or "", "host_port": binding.get("HostPort") or ""}
         for container, listed in bindings.items()

@@ -430,6 +430,55 @@ def test_mounts_that_the_engine_must_relabel_go_the_older_way(legacy):
     assert [(mount["Target"], mount["ReadOnly"]) for mount in host["Mounts"]] == [("/ro", True)]
 
 
+def test_ports_that_the_engine_chose_stay(legacy):
+    legacy["HostConfig"].update(PublishAllPorts=True, PortBindings={})
+    legacy["NetworkSettings"]["Ports"] = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}], "443/tcp": None}
+    assert build(legacy).spec["ports"] == [{"container": "80/tcp", "host_ip": "0.0.0.0", "host_port": "32768"}]
+
+
+@pytest.fixture(name="installation")
+def installation_fixture():
+    """A worker as node_info's evidence shows it, masked."""
+    return {
+        "id": ID,
+        "name": "gpustack",
+        "image": "gpustack/gpustack:v0.7.1",
+        "role": "worker",
+        "network_mode": "bridge",
+        "published_ports": [{"container": "10150/tcp", "host_ip": "", "host_port": 10150}],
+        "args": ["--server-url", "http://server", "--token", _masking.MASK, "--enable-ray"],
+        "environment": {"TZ": "UTC"},
+        "mounts": [
+            {"type": "bind", "source": "/data", "destination": "/var/lib/gpustack", "name": None, "rw": True},
+            {"type": "volume", "source": "/v", "destination": "/models", "name": "models", "rw": False},
+            {"type": "bind", "source": "/dev", "destination": "/dev", "name": None, "rw": True},
+        ],
+        "labels": {},
+        "restart_policy": {"Name": "always", "MaximumRetryCount": 0},
+        "privileged": False,
+        "runtime": "nvidia",
+        "ipc_mode": "host",
+        "pid_mode": "",
+        "devices": [],
+        "device_requests": [],
+        "shm_size": 67108864,
+    }
+
+
+def test_the_plan_sees_what_the_target_will_decide(installation):
+    built = _container_spec.preview(installation, _releases.find("2.2.3"), NVIDIA, {"image": IMAGE})
+    assert {"--enable-ray", "network", "published port"} <= items(built, "dropped")
+    assert {"mount", "ipc_mode"} <= items(built, "vendor")
+    assert mounts(built.spec)["/models"] == "models"
+    assert built.spec["environment"]["GPUSTACK_TOKEN"] == _masking.MASK
+
+
+def test_the_plan_sees_what_the_target_would_refuse(installation):
+    installation["published_ports"][0]["host_port"] = 20150
+    with pytest.raises(_container_spec.SpecError, match="20150"):
+        _container_spec.preview(installation, _releases.find("2.2.3"), NVIDIA, {"image": IMAGE})
+
+
 def test_the_legacy_inspect_is_not_touched(worker):
     before = copy.deepcopy(worker)
     build(worker, "worker", flags=NVIDIA, migrate=True)
