@@ -70,12 +70,18 @@ def settings(arguments: Sequence[str], environment: Mapping[str, str], legacy: b
         given = _options.parse(arguments) if legacy else _options.values_of(arguments, {})
     except _options.OptionsError as error:
         found.problem = str(error)
-        given = _options.values_of(arguments, {})
+        given = _options.values_of(spelled_out(arguments), {})
     found.add(given, ARGUMENT)
     found.add(prefixed(environment, _V2_PREFIX), ENVIRONMENT)
     if legacy:
         found.add(prefixed(environment, _LEGACY_PREFIX), ENVIRONMENT)
     return found
+
+
+def spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Arguments with one-letter options by their long names, for a parser that knows no letters."""
+    names = {f"-{option.letter}": f"--{option.name}" for option in _options.LEGACY_OPTIONS.values() if option.letter}
+    return [names.get(argument, argument) for argument in arguments]
 
 
 def prefixed(environment: Mapping[str, str], prefix: str) -> dict[str, str]:

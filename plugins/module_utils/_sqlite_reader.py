@@ -4,15 +4,14 @@
 
 """A legacy SQLite database, read without writing a byte of it or beside it.
 
-How a file is opened depends on what lies beside it, because SQLite creates what it misses even under ``mode=ro``:
+How a file is opened depends on who else has it open, because SQLite creates what it misses even under ``mode=ro``:
 
-* ``-wal`` and ``-shm`` both there (the server runs, or was killed): in place, ``mode=ro&readonly_shm=1``. The WAL's
-  committed rows are seen, and not even the lock marks in ``-shm`` change. Plain ``mode=ro`` would write those.
-* no WAL database and no rollback journal, or a journal of a live server: in place, ``mode=ro``.
-* anything else (WAL without ``-shm`` after a clean stop, a hot journal): opening in place would create an empty
-  ``-wal`` or could not see the rows. ``.db``, ``-wal`` and ``-journal`` are copied to a private directory in memory
-  (``/dev/shm``), which is gone afterwards; the copy is opened read-write, recovered and read. Nothing reaches a disk,
-  so check mode may do it too.
+* A live server's database is read in place. In WAL mode that is ``mode=ro&readonly_shm=1``: the WAL's committed rows are
+  seen, and not even the lock marks in ``-shm`` change, which plain ``mode=ro`` would write.
+* A stopped one is copied, ``.db``, ``-wal`` and ``-journal``, to a private directory in memory (``/dev/shm``) that is gone
+  afterwards; the copy is opened read-write, recovered and read. In place, SQLite would create an empty ``-wal``, could not
+  roll a hot journal back, and would touch the inodes. Nothing reaches a disk, so check mode may do it too.
+* A stopped one that is too big for the memory is read in place where that creates nothing.
 
 ``immutable`` is never used: it hides the WAL.
 """
@@ -176,12 +175,22 @@ def opened(path: str, live: bool, scratch: str = SCRATCH) -> Iterator[Any]:
     """A connection inside one read transaction, with a deadline for all its statements."""
     if sqlite3 is None:
         raise DatabaseError("Python's sqlite3 module is missing; install it, or set ansible_python_interpreter.")
-    options = in_place_options(path, live)
     deadline = WAL_DEADLINE if not live or is_wal(path) else JOURNAL_DEADLINE
+    options = in_place_options(path, live)
     with contextlib.ExitStack() as stack:
-        if options is None:
+        if must_be_copied(path, live, options, scratch):
             path, options = stack.enter_context(private_copy(path, scratch)), "mode=rw"
-        yield stack.enter_context(transaction(path, options, deadline))
+        yield stack.enter_context(transaction(path, str(options), deadline))
+
+
+def must_be_copied(path: str, live: bool, options: str | None, scratch: str) -> bool:
+    """Whether only a copy will do; refused where there is no room for one either."""
+    if live and options:
+        return False
+    obstacle = obstacle_to_copy(path, scratch)
+    if obstacle and not options:
+        raise DatabaseError(obstacle)
+    return obstacle is None
 
 
 @contextlib.contextmanager
@@ -208,28 +217,32 @@ def past(deadline: float) -> Callable[[], bool]:
 @contextlib.contextmanager
 def private_copy(path: str, scratch: str) -> Iterator[str]:
     """A copy of the database and of what belongs to it, for as long as the context lasts."""
-    parts = [part for part in (path, path + "-wal", path + "-journal") if os.path.exists(part)]
-    require_room(scratch, sum(os.stat(part).st_size for part in parts), path)
     directory = tempfile.mkdtemp(prefix="fleetops-gpustack-", dir=scratch)
     try:
-        for part in parts:
+        for part in parts_of(path):
             shutil.copyfile(part, os.path.join(directory, os.path.basename(part)))
         yield os.path.join(directory, os.path.basename(path))
     finally:
         shutil.rmtree(directory)
 
 
-def require_room(scratch: str, needed: int, path: str) -> None:
-    """Refuse a copy that would crowd the memory."""
+def parts_of(path: str) -> list[str]:
+    """The files that make up a database; ``-shm`` is rebuilt from the others."""
+    return [part for part in (path, path + "-wal", path + "-journal") if os.path.exists(part)]
+
+
+def obstacle_to_copy(path: str, scratch: str) -> str | None:
+    """Why a copy in memory is not possible; None when it is."""
     if not os.path.isdir(scratch):
-        raise DatabaseError(f"{path} is stopped, and there is no {scratch} to read a copy of it in.")
-    free = shutil.disk_usage(scratch).free
-    available = min(free, available_memory())
+        return f"{path} is stopped, and there is no {scratch} to read a copy of it in; start the old server."
+    needed = sum(os.stat(part).st_size for part in parts_of(path))
+    available = min(shutil.disk_usage(scratch).free, available_memory())
     if needed > available * MEMORY_SHARE:
-        raise DatabaseError(
+        return (
             f"{path} is stopped and must be read from a copy in memory: {needed} bytes, which is more than half of the"
             f" {available} free; start the old server, then it is read in place."
         )
+    return None
 
 
 def available_memory() -> int:

@@ -42,6 +42,12 @@ def test_arguments_of_v2_need_not_be_known() -> None:
     assert (found.number("tls_port", 443), found.number("port", 80)) == (8443, 9090)
 
 
+def test_arguments_that_cannot_be_understood_are_read_as_far_as_they_go() -> None:
+    found = settings(["-s", "http://s", "-t", "secret", "--no-such-option"], {}, legacy=True)
+    assert "--no-such-option" in (found.problem or "")
+    assert (found.get("server_url"), found.get("token")) == ("http://s", "secret")
+
+
 def test_a_number_that_is_none_is_the_default() -> None:
     assert settings([], {"GPUSTACK_PORT": "eighty"}, legacy=True).number("port", 80) == 80
 

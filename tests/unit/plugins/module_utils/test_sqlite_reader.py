@@ -209,7 +209,29 @@ def test_without_room_for_a_copy_the_way_out_is_told(data_dir: Path, tmp_path: P
     make(data_dir / "database.db").close()
     found = _sqlite_reader.database(str(data_dir / "database.db"), live=False, scratch=str(tmp_path / "none"))
     assert found["readable"] is False
-    assert "no " + str(tmp_path / "none") in found["error"]
+    assert f"no {tmp_path / 'none'}" in found["error"]
+    assert "start the old server" in found["error"]
+
+
+def test_without_room_a_killed_server_is_read_in_place(data_dir: Path, tmp_path: Path) -> None:
+    server = make(data_dir / "database.db")
+    insert(server, "users", id=1, username="a", source="Local")
+    left = killed(data_dir, tmp_path)
+    server.close()
+    before = fingerprint(left)
+    found = _sqlite_reader.database(str(left / "database.db"), live=False, scratch=str(tmp_path / "none"))
+    assert found["counts"]["users"] == 1
+    assert fingerprint(left) == before
+
+
+def test_a_stopped_database_keeps_its_inodes_as_they_are(data_dir: Path, scratch: Path, tmp_path: Path) -> None:
+    """SQLite run by root changes the owner of -wal and -shm to what it is already."""
+    server = make(data_dir / "database.db")
+    left = killed(data_dir, tmp_path)
+    server.close()
+    before = {path.name: path.stat().st_ctime_ns for path in left.iterdir()}
+    _sqlite_reader.database(str(left / "database.db"), live=False, scratch=str(scratch))
+    assert {path.name: path.stat().st_ctime_ns for path in left.iterdir()} == before
 
 
 def test_a_question_that_takes_too_long_is_given_up(data_dir: Path) -> None:
