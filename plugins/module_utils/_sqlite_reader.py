@@ -6,11 +6,11 @@
 
 How a file is opened depends on who else has it open, because SQLite creates what it misses even under ``mode=ro``:
 
-* A live server's database is read in place. In WAL mode that is ``mode=ro&readonly_shm=1``: the WAL's committed rows are
-  seen, and not even the lock marks in ``-shm`` change, which plain ``mode=ro`` would write.
-* A stopped one is copied, ``.db``, ``-wal`` and ``-journal``, to a private directory in memory (``/dev/shm``) that is gone
-  afterwards; the copy is opened read-write, recovered and read. In place, SQLite would create an empty ``-wal``, could not
-  roll a hot journal back, and would touch the inodes. Nothing reaches a disk, so check mode may do it too.
+* A live server's database is read in place. In WAL mode that is ``mode=ro&readonly_shm=1``: the WAL's committed rows
+  are seen, and not even the lock marks in ``-shm`` change, which plain ``mode=ro`` would write.
+* A stopped one is copied, ``.db``, ``-wal`` and ``-journal``, to a private directory in memory (``/dev/shm``) that is
+  gone afterwards; the copy is opened read-write, recovered and read. In place, SQLite would create an empty ``-wal``,
+  could not roll a hot journal back, and would touch the inodes. Nothing reaches a disk, so check mode may do it too.
 * A stopped one that is too big for the memory is read in place where that creates nothing.
 
 ``immutable`` is never used: it hides the WAL.
