@@ -211,6 +211,7 @@ def from_inspect(inspect: Mapping[str, Any], image_config: Mapping[str, Any] | N
         restart_policy=_restart_policy(host),
     )
     _copy_plain(spec, inspect)
+    _set_hostname(spec, inspect, None)
     return spec
 
 
@@ -739,16 +740,21 @@ def _set_plain(
     spec["restart_policy"] = settings.get("restart_policy") or _restart_policy(_host(legacy))
     if not any(limit["name"] == "nofile" for limit in spec["ulimits"]):
         spec["ulimits"] = spec["ulimits"] + [{"name": "nofile", "soft": _OPEN_FILES, "hard": _OPEN_FILES}]
-    hostname = _config(legacy).get("Hostname")
-    generated = hostname == str(legacy.get("Id") or "")[:12]
-    if not hostname or generated:
+    _set_hostname(spec, legacy, settings.get("host_hostname"))
+    if spec["hostname"]:
+        leftovers.append(_leftover("hostname", spec["hostname"], "kept", "the user set it"))
+
+
+def _set_hostname(spec: dict[str, Any], inspect: Mapping[str, Any], host_hostname: str | None) -> None:
+    """A hostname that the user chose, told from one that the engine made up."""
+    hostname = _config(inspect).get("Hostname")
+    if not hostname or hostname == str(inspect.get("Id") or "")[:12]:
         return
     # On the host's network the engine writes the host's own name there, which is no choice of the user's.
-    if _network_mode(_host(legacy)) == "host" and settings.get("host_hostname") in (None, hostname):
+    if _network_mode(_host(inspect)) == "host" and host_hostname in (None, hostname):
         return
     spec["hostname"] = hostname
-    spec["domainname"] = _config(legacy).get("Domainname") or None
-    leftovers.append(_leftover("hostname", hostname, "kept", "the user set it"))
+    spec["domainname"] = _config(inspect).get("Domainname") or None
 
 
 def _copy_plain(spec: dict[str, Any], inspect: Mapping[str, Any]) -> None:

@@ -403,6 +403,12 @@ def test_a_container_made_from_a_specification_shows_no_difference(worker, role)
     assert _container_spec.difference(shown, spec) == {"before": {}, "after": {}}
 
 
+def test_a_hostname_of_the_users_shows_no_difference(legacy):
+    legacy["Config"]["Hostname"] = "mine"
+    spec = build(legacy).spec
+    assert _container_spec.difference(_container_spec.from_inspect(engine_inspect(spec)), spec)["after"] == {}
+
+
 def test_the_difference_shows_both_sides_without_secrets(worker):
     before = _container_spec.from_inspect(worker, LEGACY_IMAGE)
     after = build(worker, "worker", flags=NVIDIA).spec
