@@ -229,7 +229,8 @@ class _TableComparison:
         width = len(self.rule.key)
         with self._new_cursor(columns) as new_cursor:
             old_rows, new_rows = self._beyond_equal_batches(columns, self._old_cursor(columns), new_cursor)
-            old, new = next(old_rows, None), next(new_rows, None)
+            old: Any = next(old_rows, None)
+            new: Any = next(new_rows, None)
             while old is not None or new is not None:
                 if old is not None and (new is None or old[:width] < new[:width]):
                     self._only_old(old, width)
