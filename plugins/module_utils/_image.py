@@ -133,10 +133,9 @@ def _pull(client: Any, request: ImageRequest) -> None:
 
 
 def _explained(request: ImageRequest, reason: str) -> ImageError:
-    """The engine's or the registry's own reason, without secrets, and what helps against it."""
-    for secret in (request.password, request.username):
-        if secret:
-            reason = reason.replace(secret, MASK)
+    """The engine's or the registry's own reason, without the password, and what helps against it."""
+    if request.password:
+        reason = reason.replace(request.password, MASK)
     how = f"loaded from {request.archive}" if request.archive else "pulled"
     way_out = _way_out(reason.lower(), bool(request.archive))
     return ImageError(f"image {request.reference} could not be {how}: {reason.strip()}; {way_out}")
@@ -147,7 +146,7 @@ def _way_out(reason: str, from_archive: bool) -> str:
         return "free space in the file system of the engine's root directory (`docker info` names it)"
     if from_archive:
         return "make the archive again with `docker save`, and check that it arrived whole"
-    if any(word in reason for word in ("unauthorized", "denied", "authentication", "forbidden")):
+    if any(word in reason for word in ("auth", "denied", "forbidden")):
         return "check the image's name, and gpustack_registry_username and gpustack_registry_password"
     if any(word in reason for word in ("manifest unknown", "not found", "does not exist")):
         return "check gpustack_version and gpustack_image: the registry has no such image"

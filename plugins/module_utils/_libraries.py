@@ -186,7 +186,7 @@ def _build(state_dir: str, requirements: list[Requirement], wheels: str | None) 
 def _create_environment(path: str, requirements: list[Requirement]) -> None:
     done = _execute([sys.executable, "-B", "-m", "venv", "--without-pip", path], PROBE_SECONDS)
     if done.returncode != 0:
-        raise _error(requirements, f"{sys.executable} -m venv failed: {_last_line(done.stderr or done.stdout)}")
+        raise _error(requirements, f"{sys.executable} -m venv failed: {_reason(done)}")
 
 
 def _install(environment: str, requirements: list[Requirement], wheels: str | None) -> None:
@@ -202,7 +202,7 @@ def _install(environment: str, requirements: list[Requirement], wheels: str | No
     done = _execute(command + [requirement.specifier for requirement in requirements], INSTALL_SECONDS)
     if done.returncode != 0:
         source = f"the wheels in {wheels}" if wheels else "the package index"
-        raise _error(requirements, f"pip could not install from {source}: {_last_line(done.stderr)}")
+        raise _error(requirements, f"pip could not install from {source}: {_reason(done)}")
 
 
 def _pip_of_target(environment: str, requirements: list[Requirement]) -> list[str]:
@@ -287,10 +287,13 @@ def _execute(command: list[str], seconds: int) -> subprocess.CompletedProcess[st
         return subprocess.CompletedProcess(command, 127, "", str(error))
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.upper().startswith("ERROR")]
-    return (errors or lines or ["no reason given"])[-1]
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a command failed, in the words that it ended with."""
+    if done.returncode < 0:
+        return f"it was killed by signal {-done.returncode}"
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors or lines or [f"it ended with {done.returncode} and no word"])[-1]
 
 
 def _python_version() -> str:
