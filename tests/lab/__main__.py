@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 
-from tests.lab import access, base_image, docker, engine, host_image, lifecycle, releases
+from tests.lab import access, docker, engine, host_image, lifecycle, lock, releases, seed
 from tests.lab.errors import LabError
 from tests.lab.fleet import Fleet
 from tests.lab.layout import Options
@@ -27,10 +27,10 @@ def _engine(args: argparse.Namespace) -> None:
 
 def _images(args: argparse.Namespace) -> None:
     engine.ensure()
-    base_image.ensure_base()
-    host_image.ensure()
-    for release in args.release or ["0.7.1", "2.2.3"]:
-        say(f"{release}: {', '.join(releases.ensure(release))}")
+    with lock.held():
+        host_image.ensure()
+        for release in args.release or [Options.legacy, *Options.targets]:
+            say(f"{release}: {', '.join(releases.ensure(release))}")
 
 
 def _up(args: argparse.Namespace) -> None:
@@ -42,6 +42,15 @@ def _up(args: argparse.Namespace) -> None:
 def _down(args: argparse.Namespace) -> None:
     for name in Fleet.names() if args.all else [args.name]:
         lifecycle.down(name)
+
+
+def _purge(_args: argparse.Namespace) -> None:
+    if docker.out("ps", "--all", "--quiet", "--filter", f"label={lifecycle.LABEL}"):
+        raise LabError("fleets are there; remove them first with `down` (`status` names those of this checkout)")
+    with lock.held():
+        seed.purge()
+        for image in docker.out("image", "ls", "--quiet", "--filter", "reference=gpustack-lab/*").split():
+            docker.run("image", "rm", "--force", image, check=False)
 
 
 def _reset(args: argparse.Namespace) -> None:
@@ -85,6 +94,8 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument("--name")
     which.add_argument("--all", action="store_true", help="every fleet of this checkout")
     sub.set_defaults(call=_down)
+    sub = commands.add_parser("purge", help="remove what is kept between fleets: seeds and the lab's own images")
+    sub.set_defaults(call=_purge)
     sub = commands.add_parser("reset", help="bring a fleet back to the freshly filled legacy state")
     sub.add_argument("--name", required=True)
     sub.set_defaults(call=_reset)

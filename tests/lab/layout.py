@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -37,6 +38,8 @@ class Options:
     snapshot: bool = True
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,20}", self.name):
+            raise LabError(f"{self.name!r} cannot name a fleet; take small letters, digits and dashes, 21 at most")
         if self.gpu_workers > self.workers:
             raise LabError(f"a fleet of {self.workers} workers cannot have {self.gpu_workers} with GPUs; ask for fewer")
 

@@ -69,7 +69,7 @@ def wait_serving(server: Host) -> None:
 
 
 def wait_ready(admin: Client, expected: set[str], since: float) -> list[dict[str, Any]]:
-    """Return the workers once all expected ones are READY by a heartbeat that is newer than `since` (seconds of the epoch)."""
+    """Return the workers once all expected ones are READY by a heartbeat after `since`, in seconds of the epoch."""
 
     def ready() -> list[dict[str, Any]] | None:
         workers = admin.items("/v1/workers")

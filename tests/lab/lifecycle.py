@@ -12,7 +12,21 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.lab import access, docker, engine, fill, history, hosts, legacy, registry, releases, seed, volumes
+from tests.lab import (
+    access,
+    docker,
+    engine,
+    fill,
+    history,
+    host_image,
+    hosts,
+    legacy,
+    lock,
+    registry,
+    releases,
+    seed,
+    volumes,
+)
 from tests.lab.api import Client
 from tests.lab.errors import LabError
 from tests.lab.fleet import ROOT, Fleet
@@ -43,11 +57,8 @@ def up(options: Options) -> Fleet:
 def down(name: str) -> None:
     """Remove exactly what the lab made for a fleet: its containers, volumes, network and folder."""
     engine.ensure()
-    containers, kept, networks = (
-        _labelled(name, "ps", "--all"),
-        _labelled(name, "volume", "ls"),
-        _labelled(name, "network", "ls"),
-    )
+    containers, kept = _labelled(name, "ps", "--all"), _labelled(name, "volume", "ls")
+    networks = _labelled(name, "network", "ls")
     if containers or kept or networks:
         with step(f"removing the fleet {name}"):
             if containers:
@@ -68,9 +79,7 @@ def reset(name: str) -> Fleet:
         raise LabError(f"the fleet {name} has no snapshot to go back to; make it anew with `down` and `up`")
     with step(f"resetting the fleet {name}"):
         docker.run("rm", "--force", *(host.container for host in fleet.hosts.values()))
-        for host in fleet.hosts.values():
-            for path, volume in host.volumes.items():
-                volumes.clone(host.snapshots[path], volume)
+        volumes.clone((snapshot, volume) for volume, snapshot in _volumes_and_snapshots(fleet))
         since = time.time()
         _boot(fleet)
         _wait_serving(fleet, since)
@@ -81,23 +90,15 @@ def reset(name: str) -> Fleet:
 def _make(options: Options) -> Fleet:
     folder = ROOT / options.name
     folder.mkdir(parents=True, mode=0o700)
-    images = [*releases.ensure(options.legacy)]
-    for target in options.targets:
-        images += releases.ensure(target)
-    preloaded = images if options.seed == "all" else releases.ensure(options.legacy)
-    source = seed.ensure(sorted(preloaded))
-    subnet = _network(options)
-    fleet = Fleet(folder, {"name": options.name, "complete": False, "options": options.as_json(), "subnet": subnet})
-    fleet.data["mirror"] = None
-    if options.seed == "legacy":
-        rest = [image for image in images if image not in preloaded]
-        fleet.data["mirror"] = registry.ensure(hosts.network(options.name), registry_address(subnet), rest)
+    with lock.held():
+        source, data = _prepare(options)
+    fleet = Fleet(folder, data)
     fleet.data["hosts"] = {name: host.facts() for name, host in fleet.hosts.items()}
     fleet.save()
     with step(f"making {len(fleet.hosts)} hosts"):
         for host in fleet.hosts.values():
             hosts.create_volumes(host)
-            volumes.clone(source, host.volumes["/var/lib/docker"])
+        volumes.clone((source, host.volumes["/var/lib/docker"]) for host in fleet.hosts.values())
         _boot(fleet)
     _write_access(fleet)
     if not options.hosts_only:
@@ -109,6 +110,21 @@ def _make(options: Options) -> Fleet:
     fleet.save()
     say(f"the fleet {options.name} is up; inventory: {fleet.inventory}")
     return fleet
+
+
+def _prepare(options: Options) -> tuple[str, dict[str, Any]]:
+    """Have images, a seed, a network and the registry ready; return the seed and what `fleet.json` begins with."""
+    host_image.ensure()
+    legacy_images = releases.ensure(options.legacy)
+    target_images = [image for target in options.targets for image in releases.ensure(target)]
+    preload = options.seed == "all"
+    source = seed.ensure(sorted({*legacy_images, *(target_images if preload else [])}))
+    subnet = _network(options)
+    pulled_from = None
+    if not preload:
+        pulled_from = registry.ensure(hosts.network(options.name), registry_address(subnet), target_images)
+    data = {"name": options.name, "complete": False, "options": options.as_json(), "subnet": subnet}
+    return source, {**data, "mirror": pulled_from}
 
 
 def _network(options: Options) -> str:
@@ -199,10 +215,9 @@ def _snapshot(fleet: Fleet) -> None:
         everyone = fleet.hosts.values()
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(pool.map(hosts.stop, everyone))
-        for host in everyone:
-            for path, volume in host.volumes.items():
-                volumes.create(host.snapshots[path], {LABEL: host.fleet})
-                volumes.clone(volume, host.snapshots[path])
+        for _, snapshot in _volumes_and_snapshots(fleet):
+            volumes.create(snapshot, {LABEL: fleet.data["name"]})
+        volumes.clone(_volumes_and_snapshots(fleet))
         since = time.time()
         for host in everyone:
             hosts.start(host)
@@ -216,6 +231,10 @@ def _wait_serving(fleet: Fleet, since: float) -> None:
         return
     legacy.wait_serving(fleet.hosts["server"])
     legacy.wait_ready(fleet.admin(), _worker_names(fleet), since)
+
+
+def _volumes_and_snapshots(fleet: Fleet) -> list[tuple[str, str]]:
+    return [(volume, host.snapshots[path]) for host in fleet.hosts.values() for path, volume in host.volumes.items()]
 
 
 def _write_late(fleet: Fleet) -> None:

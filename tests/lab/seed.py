@@ -26,6 +26,7 @@ def ensure(images: Sequence[str]) -> str:
         volumes.create(name, {LABEL: ",".join(images)})
         with step(f"loading {', '.join(images) or 'nothing'} into a seed for hosts"):
             _fill(name, images)
+        _remove_superseded(name, images)
     return name
 
 
@@ -33,6 +34,21 @@ def _name(images: Sequence[str]) -> str:
     identities = [f"{image} {docker.out('image', 'inspect', '--format', '{{.Id}}', image)}" for image in images]
     text = "\n".join([host_image.name(), *sorted(identities)])
     return f"gpustack-lab-seed-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _remove_superseded(name: str, images: Sequence[str]) -> None:
+    """Remove the seeds that held earlier builds of the same images; hosts copied from them keep their own links."""
+    label = f"label={LABEL}={','.join(images)}"
+    found = docker.out("volume", "ls", "--quiet", "--filter", label).split()
+    for other in found:
+        if other != name:
+            docker.run("volume", "rm", other)
+
+
+def purge() -> None:
+    """Remove every seed."""
+    for name in docker.out("volume", "ls", "--quiet", "--filter", f"label={LABEL}").split():
+        docker.run("volume", "rm", name)
 
 
 def _complete(name: str) -> bool:

@@ -11,28 +11,35 @@ changes goes to a directory of its own. So a copy of such a volume takes the ima
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tests.lab import base_image, docker
 
-# $1 is the source volume, $2 the target. Both lie below one mount, since a hard link cannot cross two.
+# Arguments: source and target volume, again and again. All lie below one mount, since a hard link cannot cross two.
 _CLONE = r"""
-source=/volumes/$1/_data target=/volumes/$2/_data
-find "$target" -mindepth 1 -delete
-if [ ! -d "$source/overlay2" ]; then
-    cp -a "$source/." "$target/"
-    exit
-fi
-layers=$(find "$source/image/overlay2/layerdb/sha256" -name cache-id -exec sh -c 'cat "$1"; echo' _ {} \;)
-cd "$source"
-find . -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t "$target" {} +
-mkdir "$target/overlay2"
-chmod --reference=overlay2 "$target/overlay2"
-cd overlay2
-for entry in *; do
-    if printf '%s\n' "$layers" | grep -qxF "$entry"; then
-        cp -al "$entry" "$target/overlay2/"
-    else
-        cp -a "$entry" "$target/overlay2/"
+clone() {
+    find "$2" -mindepth 1 -delete
+    if [ ! -d "$1/overlay2" ]; then
+        cp -a "$1/." "$2/"
+        return
     fi
+    layers=$(find "$1/image/overlay2/layerdb/sha256" -name cache-id -exec sh -c 'cat "$1"; echo' _ {} \;)
+    cd "$1"
+    find . -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t "$2" {} +
+    mkdir "$2/overlay2"
+    chmod --reference=overlay2 "$2/overlay2"
+    cd overlay2
+    for entry in *; do
+        if printf '%s\n' "$layers" | grep -qxF "$entry"; then
+            cp -al "$entry" "$2/overlay2/"
+        else
+            cp -a "$entry" "$2/overlay2/"
+        fi
+    done
+}
+while [ $# -gt 0 ]; do
+    clone "/volumes/$1/_data" "/volumes/$2/_data"
+    shift 2
 done
 """
 
@@ -47,9 +54,9 @@ def create(name: str, labels: dict[str, str]) -> None:
     docker.run("volume", "create", *(f"--label={key}={value}" for key, value in labels.items()), name)
 
 
-def clone(source: str, target: str) -> None:
-    """Make the content of `target` a copy of `source`; both exist, and no container uses them."""
-    shell(_CLONE, source, target)
+def clone(pairs: Iterable[tuple[str, str]]) -> None:
+    """Make the content of each pair's second volume a copy of its first; all exist, and no container uses them."""
+    shell(_CLONE, *(name for pair in pairs for name in pair))
 
 
 def shell(script: str, *args: str) -> str:
