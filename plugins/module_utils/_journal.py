@@ -95,7 +95,7 @@ class Journal:
         _append(self.state_dir, json.dumps(entry, sort_keys=True))
 
     @contextmanager
-    def step(self, name: str, **detail: Any) -> Iterator[dict[str, Any]]:
+    def step(self, name: str, detail: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         """One step: ``started`` with the detail given, the work, ``done`` with what it put into the yielded dict.
 
         The fault point ``before`` lies behind ``started``, ``after`` between the work and ``done``: the two moments at

@@ -93,7 +93,7 @@ def undo(work: Work, start: bool) -> None:
 
 
 def _hand_over(work: Work, start: bool) -> None:
-    with work.journal.step("undo_start", start=start):
+    with work.journal.step("undo_start", {"start": start}):
         _start_legacy(work, start)
     with work.journal.step("undo_done"):
         pass

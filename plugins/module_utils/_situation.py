@@ -31,6 +31,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader i
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import label_of, name_of
 
 NOTHING, FINISH, BEGIN, AGAIN = "nothing", "finish", "begin", "again"
+ENGINE_PID_FILE = "/run/docker.pid"
 TOKEN_VARIABLE = "GPUSTACK_TOKEN"
 
 
@@ -229,7 +230,29 @@ def _build(
     }
     release = _releases.find(attempt.release, allow_unproven=True)
     image = reader.image(legacy["Image"]) or {}
-    return _container_spec.build(legacy, image, release, attempt.role, params["gpu"], settings)
+    built = _container_spec.build(legacy, image, release, attempt.role, params["gpu"], settings)
+    return built._replace(spec={**built.spec, "ulimits": _grantable(built.spec["ulimits"])})
+
+
+def _grantable(ulimits: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Open files no higher than the engine itself may have: an engine inside a container cannot raise its own bound."""
+    bound = _engine_open_files()
+    return [
+        {**limit, "soft": min(limit["soft"], bound), "hard": min(limit["hard"], bound)}
+        if bound is not None and limit["name"] == "nofile"
+        else limit
+        for limit in ulimits
+    ]
+
+
+def _engine_open_files() -> int | None:
+    """The engine's own hard limit of open files; None when it cannot be read, or there is none."""
+    try:
+        with open(ENGINE_PID_FILE, encoding="ascii") as pid, open(f"/proc/{int(pid.read())}/limits") as limits:
+            found = [line.split()[4] for line in limits if line.startswith("Max open files")]
+    except (OSError, ValueError):
+        return None
+    return int(found[0]) if found and found[0].isdigit() else None
 
 
 def _extra_args(params: Mapping[str, Any], attempt: Attempt) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import calendar
 import dataclasses
 import time
+import traceback
 from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
@@ -24,7 +25,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
-from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import DONE, STARTED
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import DONE, STARTED, last_detail
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
 from ansible_collections.fleetops.gpustack.plugins.module_utils._situation import AGAIN, FINISH, NOTHING, Situation
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress, Step
@@ -101,13 +102,13 @@ def _work(work: Work, situation: Situation) -> dict[str, Any]:
 
 
 def _switch(work: Work, progress: Progress) -> None:
-    with work.journal.step("begin", **dataclasses.asdict(work.attempt)):
+    with work.journal.step("begin", dataclasses.asdict(work.attempt)):
         pass
     for name, step in SERVER_STEPS if work.attempt.serves else WORKER_STEPS:
         if name == "identity" and not work.attempt.works:
             continue
         announced = ANNOUNCED[name](work) if name in ANNOUNCED else {}
-        with work.journal.step(name, **announced) as found:
+        with work.journal.step(name, announced) as found:
             found.update(step(work, progress))
 
 
@@ -131,7 +132,8 @@ def _finish(work: Work) -> dict[str, Any]:
 
 
 def _failed(work: Work, error: Exception) -> dict[str, Any]:
-    cause = f"{type(error).__name__}: {error}" if not str(error) else str(error)
+    traceback.print_exc()  # into the log of the attempt
+    cause = _sentence(error)
     if work.params["on_failure"] == "stop":
         return _left_for_inspection(work, cause)
     try:
@@ -140,17 +142,24 @@ def _failed(work: Work, error: Exception) -> dict[str, Any]:
         return {
             "failed": True,
             "outcome": "unfinished",
-            "msg": f"{cause} The way back failed too: {undo_error} Remove that cause and run the same command again: "
-            "it goes back first.",
+            "msg": f"{cause} The way back failed too: {_sentence(undo_error)} Remove that cause and run the same command "
+            "again: it goes back first.",
         }
     serves = "the legacy server serves again" if work.attempt.serves else "the legacy worker is back, stopped"
+    proven = (last_detail(work.journal.entries(), "undo_prove", DONE) or {}).get("proven")
+    files = f"its files are proven against {work.attempt.manifest}" if proven else "its files were not touched"
     return {
         "failed": True,
         "outcome": "restored",
         "downtime": downtime(work.journal.entries(), "undo_start"),
-        "msg": f"{cause} Everything is back: {serves}, with its files proven against {work.attempt.manifest}; v2's "
-        f"files are in {work.attempt.data_dir}. Remove the cause and run again.",
+        "msg": f"{cause} Everything is back: {serves}, {files}. What v2 left is kept aside. Remove the cause and "
+        "run again.",
     }
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text if text.endswith((".", "!", "?")) else text + "."
 
 
 def _left_for_inspection(work: Work, cause: str) -> dict[str, Any]:
