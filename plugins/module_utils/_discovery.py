@@ -198,7 +198,22 @@ def container_facts(
         "devices": host.get("Devices") or [],
         "device_requests": host.get("DeviceRequests") or [],
         "shm_size": host.get("ShmSize"),
+        "hostname": config.get("Hostname"),
+        "user": config.get("User") or None,
+        "host_config": host_settings(host),
     }
+
+
+def host_settings(host: Mapping[str, Any]) -> dict[str, Any]:
+    """The host part of a container's definition in the engine's own names, without what is not set.
+
+    Mounts are told elsewhere, and the options of their drivers can hold passwords, as those of the log driver can.
+    """
+    found = {name: value for name, value in host.items() if value and name not in ("Binds", "Mounts")}
+    log = found.get("LogConfig")
+    if log:
+        found["LogConfig"] = dict(log, Config=_masking.mask_env(log.get("Config") or {}))
+    return found
 
 
 def variables(entries: Iterable[str] | None) -> dict[str, str]:

@@ -298,6 +298,15 @@ installations:
     shm_size:
       description: Size of its C(/dev/shm) in bytes.
       type: int
+    hostname:
+      description: Its host name.
+      type: str
+    user:
+      description: The user it runs as, where it is not the image's default.
+      type: str
+    host_config:
+      description: What is set of the engine's V(HostConfig), by the engine's names, without mounts and secrets.
+      type: dict
     config_file:
       description: The YAML configuration file, or V(null). RV(ignore:keys) is V(null) when it could not be read.
       type: dict

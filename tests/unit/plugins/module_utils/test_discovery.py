@@ -218,6 +218,14 @@ def test_secrets_are_masked_and_what_the_image_brings_is_left_out() -> None:
     assert facts["labels"] == {"a": "1"}
 
 
+def test_the_host_part_is_told_without_mounts_and_secrets() -> None:
+    log = {"Type": "splunk", "Config": {"splunk-token": "hunter2", "splunk-url": "https://s"}}
+    found = only(container(LogConfig=log, Ulimits=[{"Name": "nofile"}], Dns=[], Binds=["/data:/var/lib/gpustack"]))
+    assert found["host_config"]["LogConfig"]["Config"] == {"splunk-token": "********", "splunk-url": "https://s"}
+    assert found["host_config"]["Ulimits"] == [{"Name": "nofile"}]
+    assert not {"Dns", "Binds", "Mounts"} & found["host_config"].keys()
+
+
 def test_published_ports() -> None:
     found = container(
         NetworkMode="bridge", PortBindings={"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "443/tcp": None}
