@@ -199,7 +199,7 @@ def container_facts(
         "device_requests": host.get("DeviceRequests") or [],
         "shm_size": host.get("ShmSize"),
         "hostname": config.get("Hostname"),
-        "user": config.get("User") or None,
+        "user": added({"user": config.get("User") or ""}, {"user": image_config.get("User") or ""}).get("user"),
         "host_config": host_settings(host),
     }
 

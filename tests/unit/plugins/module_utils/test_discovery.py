@@ -226,6 +226,13 @@ def test_the_host_part_is_told_without_mounts_and_secrets() -> None:
     assert not {"Dns", "Binds", "Mounts"} & found["host_config"].keys()
 
 
+@pytest.mark.parametrize(("user", "of_the_image", "told"), [("1000", "", "1000"), ("0", "0", None), ("", "", None)])
+def test_a_user_that_is_not_the_images(user: str, of_the_image: str, told: str | None) -> None:
+    found = container()
+    found["Config"]["User"] = user
+    assert only(found, images={"sha256:1": image(User=of_the_image)})["user"] == told
+
+
 def test_published_ports() -> None:
     found = container(
         NetworkMode="bridge", PortBindings={"80/tcp": [{"HostIp": "", "HostPort": "8080"}], "443/tcp": None}
