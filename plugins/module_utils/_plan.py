@@ -28,7 +28,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model impo
     Settings,
 )
 
-# Findings of the database that v2 gives up, and the class of loss under which the operator accepts them (facts, C8, C9, D2).
+# Findings of the database that v2 gives up, and the class of loss under which the operator accepts them
+# (facts, C8, C9, D2).
 LOSS_CLASSES = {
     "ollama_models": "ollama",
     "ollama_instances": "ollama",
@@ -41,7 +42,7 @@ LOSS_CLASSES = {
 
 
 def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dict[str, Any]:
-    """The plan for the assessed hosts of ``evidence``; hosts that could not be assessed are in ``settings.unassessed``."""
+    """The plan for the hosts of ``evidence``; those that could not be assessed are in ``settings.unassessed``."""
     release, problems = _find_release(settings)
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
     known = _known_workers(views)
@@ -175,7 +176,8 @@ def _warnings(views: Sequence[HostView], verdicts: Mapping[str, _vendors.Verdict
             found.append(
                 view.problem(
                     "failover_off",
-                    "the roll-out variables are still set, so model instances of a lost worker are not started elsewhere (failover is off)",
+                    "the roll-out variables are still set, so model instances of a lost worker are not moved elsewhere"
+                    " (failover is off)",
                     "run playbooks/upgrade.yml again; it ends with the finalizing restart",
                 )
             )

@@ -33,8 +33,9 @@ def check_inventory(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             FLEET,
             "several_servers" if settings.servers else "no_server",
-            "group gpustack_servers holds %d hosts (%s); a run upgrades one server with its workers"
-            % (len(settings.servers), ", ".join(settings.servers) or "none"),
+            "group gpustack_servers holds {} hosts ({}); a run upgrades one server with its workers".format(
+                len(settings.servers), ", ".join(settings.servers) or "none"
+            ),
             "give each server an inventory of its own, or name one with --limit and its workers",
         )
     for host, message in sorted(settings.unassessed.items()):
@@ -65,8 +66,8 @@ def check_clocks(views: Sequence[HostView], settings: Settings) -> Iterator[Prob
             yield Problem(
                 host,
                 "clock",
-                "its clock is %.0f s off the fleet's; v2 takes workers with old heartbeats for dead and deletes their model instances"
-                % (offset - middle),
+                f"its clock is {offset - middle:.0f} s off the fleet's; v2 takes workers with old heartbeats for dead"
+                " and deletes their model instances",
                 "synchronise the clocks (chrony or systemd-timesyncd)",
             )
 
@@ -146,7 +147,7 @@ def check_membership(views: Sequence[HostView], settings: Settings) -> Iterator[
         yield Problem(
             FLEET,
             "worker_not_in_run",
-            "worker {} ({}) is READY on the server and in no host of this run; a v2 server would not serve it any more".format(
+            "worker {} ({}) is READY on the server and in no host of this run; a v2 server would not serve it".format(
                 worker["name"], worker["ip"]
             ),
             "add its host to gpustack_workers, or name it in gpustack_ignore_workers",
@@ -191,7 +192,7 @@ def warnings(views: Sequence[HostView]) -> list[Problem]:
     return [
         view.problem(
             "proxy",
-            "an HTTP proxy is set without NO_PROXY; GPUStack's own calls between server and workers would go through it",
+            "an HTTP proxy is set without NO_PROXY; GPUStack's calls between server and workers would go through it",
             "set NO_PROXY to the addresses of server and workers (this collection's own calls ignore proxies)",
         )
         for view in views

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What speaks against switching one host, from its own evidence alone. Pure.
 
-Every check is a generator of problems over a HostView; CHECKS lists them in the order in which an operator wants to read them.
+Every check is a generator of problems over a HostView; CHECKS lists them in the order in which an operator wants to
+read them.
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model impo
 GIB = 1024**3
 
 # How much room each copy of the database needs, as multiples of database and WAL together (design, "disk too small"):
-# v2 migrates a copy beside the original and PostgreSQL holds the rows once more; the backup keeps the bytes and their recovered copy.
+# v2 migrates a copy beside the original and PostgreSQL holds the rows once more; the backup keeps the bytes and their
+# recovered copy.
 DATA_DIR_COPIES = 3
 BACKUP_COPIES = 2
 
 ARCHITECTURES = ("x86_64", "aarch64")
 
-# Findings of the database that make v2's migration or its start fail (facts, C9): what to do about each on the legacy server.
+# Findings of the database that make v2's migration or its start fail (facts, C9): what to do about each on the
+# legacy server.
 FATAL_FINDINGS = {
     "orphan_rows": "delete the rows that point to nothing (SQLite names them in PRAGMA foreign_key_check)",
     "int32_overflow": "correct the values that do not fit into 32 bits",
     "nul_bytes": "remove the NUL characters from these texts; PostgreSQL cannot hold them",
-    "models_without_workers": "register a worker, or delete the models; v2 makes its default cluster only where there are workers",
+    "models_without_workers": "register a worker, or delete the models; v2 makes its default cluster for workers only",
     "unknown_user_source": "set users.source to Local, OIDC or SAML",
     "null_worker_status": "start the legacy worker once so that it reports its status, or delete the worker",
 }
@@ -108,7 +111,7 @@ def check_generation(view: HostView) -> Iterator[Problem]:
     if generation == "v2" and not installation["attempt"]:
         yield view.problem(
             "foreign_v2",
-            "container {} already runs GPUStack {} and was not made by this collection, so nothing proves that its rows were migrated".format(
+            "container {} already runs GPUStack {} and was not made by this collection, which proves no rows".format(
                 installation["name"], release or "v2"
             ),
             "leave the host out of this run, or bring the legacy container back first and upgrade with this collection",
@@ -116,7 +119,7 @@ def check_generation(view: HostView) -> Iterator[Problem]:
     elif generation == "v2" and view.release and release != view.release.version and view.action == NONE:
         yield view.problem(
             "other_v2_release",
-            "container {} runs GPUStack {}, asked for was {}; this collection moves 0.x to 2.x, not one 2.x to another".format(
+            "container {} runs GPUStack {}, asked for was {}; this collection moves 0.x to 2.x alone".format(
                 installation["name"], release, view.release.version
             ),
             f"run with gpustack_version={release}, or update v2 by upstream's guide",
@@ -240,7 +243,7 @@ def _check_server_directory(view: HostView, data_dir: dict[str, Any], data: dict
     if data["filesystem"]["network"]:
         yield view.problem(
             "network_filesystem",
-            "the server's data directory {} is on {} ({}), where neither SQLite's locks nor PostgreSQL's ownership can be relied upon".format(
+            "the server's data directory {} is on {} ({}), where SQLite's locks and PostgreSQL's ownership fail".format(
                 data_dir["host_path"], data["filesystem"]["type"], data["filesystem"]["export"]
             ),
             "move the data directory to a local file system",
@@ -251,7 +254,8 @@ def _check_server_directory(view: HostView, data_dir: dict[str, Any], data: dict
             "uid 9999 (PostgreSQL in v2's image) cannot traverse {} (mode {})".format(
                 data_dir["host_path"], data["mode"]
             ),
-            "chmod a+rx the directory, or set gpustack_fix_permissions=true, which makes the database and secret files 0600 first",
+            "chmod a+rx the directory, or set gpustack_fix_permissions=true, which first makes the database and"
+            " secret files 0600",
         )
     release = view.release
     if release and not release.honours_data_dir and data_dir["container_path"] != "/var/lib/gpustack":
@@ -275,7 +279,7 @@ def check_database(view: HostView) -> Iterator[Problem]:
             "the server uses an external database ({}), which v2 would upgrade in place".format(
                 installation["server"]["database"]["url_masked"]
             ),
-            "upgrade it by upstream's guide after a dump that was restored once; this release of the collection covers SQLite",
+            "upgrade it by upstream's guide after a dump that was restored once; this collection covers SQLite",
         )
         return
     if database is None:
@@ -289,7 +293,8 @@ def check_database(view: HostView) -> Iterator[Problem]:
     if database["hot_journal"]:
         yield view.problem(
             "hot_journal",
-            "database.db has a hot rollback journal (an unclean stop); v2's migration would ignore it and take over uncommitted rows",
+            "database.db has a hot rollback journal (an unclean stop); v2's migration would ignore it and take"
+            " over uncommitted rows",
             "start and cleanly stop the legacy release once",
         )
     elif not database["readable"]:
@@ -333,11 +338,12 @@ def _check_findings(view: HostView, database: dict[str, Any]) -> Iterator[Proble
 
 
 def _named(finding: dict[str, Any]) -> str:
+    """The first rows of a finding by name, and how many more there are."""
     items = [str(item) for item in finding["items"][:5]]
+    if not items:
+        return f"{finding['count']} rows"
     more = finding["count"] - len(items)
-    return ", ".join(items) + (
-        " and %d more" % more if items and more > 0 else "" if items else "%d rows" % finding["count"]
-    )
+    return ", ".join(items) + (f" and {more} more" if more > 0 else "")
 
 
 def check_disk(view: HostView) -> Iterator[Problem]:
@@ -357,7 +363,7 @@ def check_disk(view: HostView) -> Iterator[Problem]:
             yield view.problem(
                 "disk",
                 f"{mount_point} has {_size(free)} free, needed are {_size(needed)} ({listed})",
-                f"free space on {mount_point}, or point gpustack_backup_dir or Docker's data-root to another file system",
+                f"free space on {mount_point}, or move gpustack_backup_dir or Docker's data-root to another one",
             )
 
 
@@ -396,9 +402,9 @@ def check_ports(view: HostView) -> Iterator[Problem]:
     for port in taken:
         yield view.problem(
             "port_taken",
-            "port %d, which v2 needs for %s, is taken by another process" % (port, wanted[port]),
-            "stop what listens there (ss -ltnp 'sport = :%d'), or move GPUStack with its port options in gpustack_extra_args"
-            % port,
+            f"port {port}, which v2 needs for {wanted[port]}, is taken by another process",
+            f"stop what listens there (ss -ltnp 'sport = :{port}'), or move GPUStack with a port option in"
+            " gpustack_extra_args",
         )
 
 

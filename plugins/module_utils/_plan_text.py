@@ -50,7 +50,7 @@ def gpu_text(gpus: Sequence[Mapping[str, Any]]) -> str:
     if not gpus:
         return "no GPUs"
     names = sorted({str(gpu["name"]) for gpu in gpus})
-    return "%d GPU%s (%s)" % (len(gpus), "" if len(gpus) == 1 else "s", ", ".join(names))
+    return "{} GPU{} ({})".format(len(gpus), "" if len(gpus) == 1 else "s", ", ".join(names))
 
 
 def _problem_lines(title: str, problems: Sequence[Mapping[str, str]]) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _loss_lines(losses: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def outcome(plan: Mapping[str, Any], results: Mapping[str, dict[str, Any]]) -> list[str]:
     """The proof at the end of an upgrade.
 
-    ``results`` holds, per host, what was registered: ``switched`` (of the node module), ``fleet`` (of fleet_info, on the server).
+    ``results`` holds, per host, what was registered: ``switched`` (of node), ``fleet`` (of fleet_info, on the server).
     """
     out: list[str] = ["", "GPUStack {}: what was done, and the proof".format(plan["release"]), ""]
     for host, decision in sorted(plan["hosts"].items()):
@@ -108,9 +108,9 @@ def _parity_lines(parity: Mapping[str, Any]) -> Iterator[str]:
         return
     yield ""
     yield "Rows, snapshot against PostgreSQL (%s):" % ("all accounted for" if parity["equal"] else "DIFFERENT")
-    yield "  %-28s %10s %10s  %s" % ("table", "before", "after", "of the rows of before")
+    yield "  {:28} {:>10} {:>10}  {}".format("table", "before", "after", "of the rows of before")
     for table in parity["tables"]:
-        yield "  %-28s %10d %10d  %d identical, %d transformed, %d dropped; %d added by v2" % (
+        yield "  {:28} {:>10} {:>10}  {} identical, {} transformed, {} dropped; {} added by v2".format(
             table["table"],
             table["before"],
             table["after"],

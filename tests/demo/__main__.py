@@ -41,7 +41,8 @@ def main() -> int:
     accepted = _accepted(fleet)
     print("\n".join(screen.lines(json.loads(report.read_text()), fleet.data, accepted)))
     print(
-        f"\nThe whole demo took {time.monotonic() - started:.0f} s. `python -m tests.lab down --name {NAME}` removes the fleet."
+        f"\nThe whole demo took {time.monotonic() - started:.0f} s."
+        f" `.venv/bin/python -m tests.lab down --name {NAME}` removes the fleet."
     )
     return 0 if all(accepted.values()) else 1
 

@@ -24,7 +24,8 @@ def lines(report: dict[str, Any], fleet: dict[str, Any], accepted: dict[str, boo
         f"Rows, the stopped legacy database against PostgreSQL, row by row{'':8}before   identical transformed dropped",
     )
     for table in server["switched"]["parity"]["tables"]:
-        yield f"  {table['table']:62}{table['before']:10}{table['identical']:12}{table['transformed']:12}{table['dropped']:8}"
+        counts = f"{table['before']:10}{table['identical']:12}{table['transformed']:12}{table['dropped']:8}"
+        yield f"  {table['table']:62}{counts}"
     yield from ("", "Workers")
     now = {worker["id"]: worker for worker in server["fleet"]["workers"]}
     for before in plan["workers"]:
@@ -35,20 +36,25 @@ def lines(report: dict[str, Any], fleet: dict[str, Any], accepted: dict[str, boo
     downtime = server["switched"]["downtime"]
     yield from (
         "",
-        f"The server was down for {downtime:.1f} s. The backup is on {plan['server']} in {server['switched']['backup']},",
+        f"The server was down for {downtime:.1f} s. The backup is on {plan['server']} in"
+        f" {server['switched']['backup']},",
     )
     yield f"the old containers are kept, stopped (on the server: {server['switched']['legacy_container']})."
 
 
 def _host(name: str, decision: dict[str, Any], switched: dict[str, Any], address: str) -> str:
     new = switched["container"]["image"].rpartition(":v")[2]
-    return f"  {name:10}{address:15}{decision['role']:8}was {decision['legacy_release']}, is {new}; down {switched['downtime']:5.1f} s"
+    change = f"was {decision['legacy_release']}, is {new}; down {switched['downtime']:5.1f} s"
+    return f"  {name:10}{address:15}{decision['role']:8}{change}"
 
 
 def _worker(before: dict[str, Any], after: dict[str, Any] | None) -> str:
     same = after is not None and (after["name"], after["uuid"]) == (before["name"], before["uuid"])
     state = after["state"] if after else "missing"
-    return f"  {before['name']:10}id {before['id']:<4}{_gpus(before):38} -> {state}, {_gpus(after or before)}{'' if same else ', ANOTHER IDENTITY'}"
+    identity = "same id, name and uuid" if same else "ANOTHER IDENTITY"
+    return (
+        f"  {before['name']:10}id {before['id']:<4}{_gpus(before):24} -> {state}, {_gpus(after or before)}, {identity}"
+    )
 
 
 def _gpus(worker: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Notes the arguments of every process that it sees, once each; runs on a host of the lab as root, until it is stopped.
 
-Left out are processes inside containers of the legacy image: their arguments are the operator's own, not this collection's.
+Left out are processes inside containers of the legacy image: their arguments are the operator's own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server's switch that fails or is killed: the legacy bytes stay, the legacy server serves, and the next try succeeds."""
+"""A server's switch that fails or is killed: the legacy bytes stay, the old server serves, the next try succeeds."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def test_a_healthy_and_empty_server_is_found_out_and_taken_back(fleet: Fleet, ol
     stopped = outside.sha256(server, *DATABASE)
     assert DATABASE[0] in stopped
 
-    # With the old variable 2.0.3 comes up healthy and has migrated nothing. The way back is stopped just before the legacy start.
+    # With the old variable 2.0.3 comes up healthy and has migrated nothing. The way back is stopped just before the
+    # legacy start.
     failed = playbook.run(
         fleet, "upgrade.yml", playbooks=old_variable, gpustack_version="2.0.3", **fault("undo_start:before:kill")
     )

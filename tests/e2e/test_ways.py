@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection works from a clone of any name, installed from the artefact, and its modules in somebody else's playbook."""
+"""The collection works from a clone of any name, from the artefact, and by its modules in somebody else's playbook."""
 
 from __future__ import annotations
 

@@ -40,15 +40,15 @@ def filesystem(mount_point: str = "/", free: int = 500 * GIB) -> dict[str, Any]:
 def worker_row(number: int, gpus: int = 0) -> dict[str, Any]:
     return {
         "id": number,
-        "name": "worker-%d" % number,
-        "hostname": "worker-%d" % number,
-        "ip": "192.0.2.%d" % (10 + number),
+        "name": f"worker-{number}",
+        "hostname": f"worker-{number}",
+        "ip": f"192.0.2.{10 + number}",
         "port": 10150,
-        "uuid": "uuid-%d" % number,
+        "uuid": f"uuid-{number}",
         "state": "ready",
         "heartbeat": 0,
         "gpus": [
-            {"vendor": "nvidia", "index": n, "name": "H100", "memory": 80 * GIB, "uuid": "g%d" % n} for n in range(gpus)
+            {"vendor": "nvidia", "index": n, "name": "H100", "memory": 80 * GIB, "uuid": f"g{n}"} for n in range(gpus)
         ],
         "system_reserved": {"ram": 2, "vram": 1},
     }
@@ -198,9 +198,9 @@ def worker(number: int) -> dict[str, Any]:
     legacy = installation("worker")
     legacy["args"] = ["--server-url", "http://192.0.2.1", "--token", "********"]
     legacy["worker"] = {
-        "name": "worker-%d" % number,
+        "name": f"worker-{number}",
         "name_source": "hostname",
-        "uuid": "uuid-%d" % number,
+        "uuid": f"uuid-{number}",
         "port": 10150,
         "ip": None,
         "server_url": "http://192.0.2.1",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the plan decides, and every refusal that needs evidence alone: one broken thing, one refusal with its way out."""
+"""What the plan decides, and each refusal that needs evidence alone: one broken thing, one refusal, one way out."""
 
 from __future__ import annotations
 
