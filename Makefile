@@ -28,7 +28,7 @@ test: tools
 	@.venv/bin/python tests/gates/test.py
 
 demo: tools
-	@tests/demo/run
+	@.venv/bin/python -m tests.demo
 
 clean:
 	@tests/gates/clean.sh

@@ -13,16 +13,16 @@ class ModuleDocFragment:
 options: {}
 attributes:
   action_group:
-    description: Use ``group/fleetops.gpustack.gpustack`` in ``module_defaults`` to set options for all modules of this collection.
+    description: Use C(group/fleetops.gpustack.gpustack) in C(module_defaults) to set options of all modules at once.
     support: full
     membership:
       - fleetops.gpustack.gpustack
   check_mode:
-    description: Can run in ``check_mode`` and return changed status prediction without modifying the target.
+    description: Can run in C(check_mode) and return changed status prediction without modifying the target.
   diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in ``check_mode``), when in diff mode.
+    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description: A second run in a row with the same arguments, outside check mode, indicates no change.
   platform:
     description: Target OS that can be operated against.
     platforms: linux
@@ -34,20 +34,20 @@ attributes:
 options: {}
 attributes:
   check_mode:
-    description: Can run in ``check_mode`` and return changed status prediction without modifying the target.
+    description: Can run in C(check_mode) and return changed status prediction without modifying the target.
     support: full
     details:
       - This module does not modify state.
   diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in ``check_mode``), when in diff mode.
+    description: Returns details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: N/A
     details:
       - This module does not modify state.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description: A second run in a row with the same arguments, outside check mode, indicates no change.
     support: full
     details:
       - This module does not modify state.
 notes:
-  - The module must run as root on the target; use ``become`` when connecting as another user.
+  - The module must run as root on the target; use C(become) when connecting as another user.
 """

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# ansible-test sanity, without ignore files, under the oldest and the newest supported ansible-core.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$CHECKOUT"
+
+WORK=$(temporary_folder)
+trap 'rm -rf "$WORK"' EXIT
+
+# ansible-test keeps virtual environments below its HOME and passes nothing on but HOME and PATH.
+# One of its own, in this checkout, in which the user's pip finds its configuration.
+prepare_home() {  # folder, environment
+    local version item
+    version=$("$CHECKOUT/$2/bin/python" -c '
+import sys
+from types import SimpleNamespace
+from ansible_test._internal.python_requirements import get_venv_packages
+print(get_venv_packages(SimpleNamespace(version="%d.%d" % sys.version_info[:2]))["pip"])')
+    mkdir -p "$1/.ansible/test/cache"
+    for item in .config .cache .pip; do
+        if [ -e "$HOME/$item" ] && [ ! -e "$1/$item" ]; then ln -s "$HOME/$item" "$1/$item"; fi
+    done
+    cp tests/gates/get_pip.py "$1/.ansible/test/cache/get_pip_${version//./_}.py"
+}
+
+sanity_under() {  # environment, Python version, core
+    local home="$CHECKOUT/.cache/ansible-test$1" tree="$WORK/$1/ansible_collections/fleetops/gpustack"
+    if [ ! -x "$1/bin/python" ]; then
+        lacking "ansible-test sanity under ansible-core $3: there is no $1"
+        return 0
+    fi
+    prepare_home "$home" "$1"
+    copy_tree "$tree"
+    if find "$tree/tests/sanity" -name 'ignore*' 2>/dev/null | grep .; then
+        fail "an ignore file hides what sanity would say; mend the cause instead"
+    fi
+    cd "$tree"
+    HOME="$home" PATH="$CHECKOUT/$1/bin:$PATH" LC_ALL=C.UTF-8 ansible-test sanity --local --python "$2" --color no
+}
+
+oldest() { sanity_under .venv 3.11 2.19; }
+newest() { sanity_under .venv313 3.13 2.21; }
+
+run_parallel oldest newest
