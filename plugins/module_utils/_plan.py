@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Iterator, Mapping, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _container_spec,
     _options,
     _plan_fleet,
     _plan_host,
@@ -47,15 +48,15 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
     known = _known_workers(views)
     verdicts = {view.name: _verdict(view) for view in views}
-    translations = {view.name: _translation(view) for view in views}
-    leftovers = {name: [dict(each) for each in translation.leftovers] for name, translation in translations.items()}
+    previews = {view.name: _preview(view, verdicts[view.name].flags) for view in views}
+    leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
 
     problems.extend(_plan_fleet.refusals(views, settings))
     for view in views:
         problems.extend(_plan_host.problems(view))
         problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
         problems.extend(
-            view.problem(each["code"], each["cause"], each["way_out"]) for each in translations[view.name].problems
+            view.problem(each["code"], each["cause"], each["way_out"]) for each in previews[view.name].problems
         )
     losses = [loss for view in views for loss in _losses(view, leftovers[view.name])]
     problems.extend(_unaccepted(losses))
@@ -132,12 +133,21 @@ def _verdict(view: HostView) -> _vendors.Verdict:
     )
 
 
-def _translation(view: HostView) -> _options.Translation:
-    """What of the legacy arguments and environment does not go over as it was, or cannot go over at all."""
+def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
+    """The new container as the target will make it: what does not go over as it was, and what cannot go over at all."""
     installation = view.installation
     if not view.will_switch or installation is None or view.release is None or installation["options_problem"]:
-        return _options.Translation()
-    return _options.translate(installation["args"], installation["environment"], view.release, installation["role"])
+        return _container_spec.Built({}, [], [])
+    settings = {
+        "image": view.settings.image,
+        "container_name": view.settings.choice(view.name, "container_name"),
+        "network": view.settings.choice(view.name, "network"),
+    }
+    try:
+        return _container_spec.preview(installation, view.release, flags, settings)
+    except (_container_spec.SpecError, _options.OptionsError) as error:
+        problem = {"code": "container", "cause": str(error), "way_out": "change that on the legacy container"}
+        return _container_spec.Built({}, [], [problem])
 
 
 def _losses(view: HostView, leftovers: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
