@@ -237,6 +237,19 @@ def test_what_a_running_server_does_is_no_difference(newest: Upgrade, statement:
     assert _parity.problems(newest.compare()) == []
 
 
+def test_a_snapshot_of_0_7_0_lacks_two_columns(newest: Upgrade) -> None:
+    with contextlib.closing(sqlite3.connect(str(newest.snapshot))) as connection:
+        kept = "id, username, full_name, is_admin, hashed_password, require_password_change, created_at, updated_at"
+        connection.execute(f"CREATE TABLE old AS SELECT {kept} FROM users")
+        connection.execute("DROP TABLE users")
+        connection.execute("ALTER TABLE old RENAME TO users")
+        connection.execute("UPDATE alembic_version SET version_num = 'cbbc03c88985'")
+        connection.commit()
+    report = newest.compare()
+    assert _parity.problems(report) == []
+    assert report["schema_head"]["source"] == "cbbc03c88985"
+
+
 def test_missing_instances_are_worth_a_warning(newest: Upgrade) -> None:
     newest.execute("DELETE FROM model_instances")
     assert newest.compare()["warnings"]
