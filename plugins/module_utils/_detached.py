@@ -102,6 +102,9 @@ def _leave_session(log: str, keep: tuple[int, ...]) -> None:
     os.dup2(null, 0)
     os.dup2(out, 1)
     os.dup2(out, 2)
+    # The caller may have put other objects in the place of the standard streams.
+    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", closefd=False)
     _close_others({0, 1, 2, *keep})
 
 

@@ -142,8 +142,8 @@ def _failed(work: Work, error: Exception) -> dict[str, Any]:
         return {
             "failed": True,
             "outcome": "unfinished",
-            "msg": f"{cause} The way back failed too: {_sentence(undo_error)} Remove that cause and run the same command "
-            "again: it goes back first.",
+            "msg": f"{cause} The way back failed too: {_sentence(undo_error)} Remove that cause and run the same "
+            "command again: it goes back first.",
         }
     serves = "the legacy server serves again" if work.attempt.serves else "the legacy worker is back, stopped"
     proven = (last_detail(work.journal.entries(), "undo_prove", DONE) or {}).get("proven")
