@@ -142,6 +142,7 @@ def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
         "image": view.settings.image,
         "container_name": view.settings.choice(view.name, "container_name"),
         "network": view.settings.choice(view.name, "network"),
+        "config_file_keys": (installation.get("config_file") or {}).get("keys"),
     }
     try:
         return _container_spec.preview(installation, view.release, flags, settings)
