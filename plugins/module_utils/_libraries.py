@@ -216,11 +216,13 @@ def _pip_of_target(environment: str, requirements: list[Requirement]) -> list[st
 
 
 def _pip_of_wheels(wheels: str, requirements: list[Requirement]) -> list[str]:
-    """pip runs straight out of its own wheel."""
-    pips = sorted(name for name in os.listdir(wheels) if re.match(r"pip-[0-9][^-]*-.*\.whl$", name))
-    if not pips:
-        raise _error(requirements, f"{wheels} holds no wheel of pip itself (pip-*.whl)")
-    return [sys.executable, "-B", os.path.join(wheels, pips[-1], "pip")]
+    """pip runs straight out of its own wheel. A directory for several Pythons holds several; the newest that runs."""
+    pips = [name for name in os.listdir(wheels) if re.match(r"pip-[0-9][^-]*-.*\.whl$", name)]
+    for name in sorted(pips, key=lambda name: _numbers(name[len("pip-") :]), reverse=True):
+        pip = [sys.executable, "-B", os.path.join(wheels, name, "pip")]
+        if _execute([*pip, "--version"], PROBE_SECONDS).returncode == 0:
+            return pip
+    raise _error(requirements, f"{wheels} holds no wheel of pip itself (pip-*.whl) that this Python runs")
 
 
 def _wheel_directory(wheels: str | None, unpacked: str, requirements: list[Requirement]) -> str | None:

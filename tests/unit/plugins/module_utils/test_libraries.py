@@ -146,6 +146,13 @@ def test_wheels_without_pip_say_what_is_missing_and_what_to_bring(tmp_path: Path
     assert caught.value.wanted["packages"] == ["pip", "docker>=7,<8"]
 
 
+def test_a_directory_for_several_pythons_holds_a_pip_that_this_one_does_not_run(tmp_path: Path, wheels: Path) -> None:
+    wheel(wheels, "docker", "7.9.9", "__version__ = '7.9.9'\n")
+    with zipfile.ZipFile(wheels / "pip-99.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("pip/__main__.py", "raise SystemExit('needs Python 9')\n")
+    assert build(tmp_path / "state", wheels) == {"docker": "7.9.9"}
+
+
 def test_a_missing_wheel_is_named(tmp_path: Path, wheels: Path) -> None:
     with pytest.raises(_libraries.LibrariesError, match=r"could not install from the wheels.*docker"):
         build(tmp_path / "state", wheels)
