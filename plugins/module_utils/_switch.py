@@ -145,15 +145,16 @@ def _failed(work: Work, error: Exception) -> dict[str, Any]:
             "msg": f"{cause} The way back failed too: {_sentence(undo_error)} Remove that cause and run the same "
             "command again: it goes back first.",
         }
-    serves = "the legacy server serves again" if work.attempt.serves else "the legacy worker is back, stopped"
+    record = work.engine.inspect(work.attempt.legacy_id)
+    state = "runs" if record is not None and is_running(record) else "is stopped"
     proven = (last_detail(work.journal.entries(), "undo_prove", DONE) or {}).get("proven")
     files = f"its files are proven against {work.attempt.manifest}" if proven else "its files were not touched"
     return {
         "failed": True,
         "outcome": "restored",
         "downtime": downtime(work.journal.entries(), "undo_start"),
-        "msg": f"{cause} Everything is back: {serves}, {files}. What v2 left is kept aside. Remove the cause and "
-        "run again.",
+        "msg": f"{cause} Everything is back: legacy container {work.attempt.legacy_name} {state}, {files}. What v2 "
+        "left is kept aside. Remove the cause and run again.",
     }
 
 

@@ -1,0 +1,336 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The switch as a state machine: a worker goes over, fails, is killed at every step, and comes back.
+
+The engine is the in-memory one of `fake_engine`; files, journal, kills and the worker's HTTP answer are real.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _container_spec,
+    _journal,
+    _releases,
+    _restore,
+    _situation,
+    _switch,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work, from_entries
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.fake_engine import FakeEngine
+
+ATTEMPT = "20261124T031500Z"
+WORKER = [name for name, _step in _switch.WORKER_STEPS]
+#: Steps of a worker's switch before whose end the way leads back.
+BEFORE_ACCEPTANCE = ["begin", *WORKER]
+#: A container that was not stopped yet is left running.
+BEFORE_STOP = ["begin", "save"]
+
+
+class Healthy(http.server.BaseHTTPRequestHandler):
+    """Answers /healthz."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_args: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def worker_port() -> Iterator[int]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+class Host:
+    """A worker's host: its data directory, its containers, its state directory."""
+
+    def __init__(self, root: Path, port: int) -> None:
+        self.data, self.state, self.backups = root / "data", root / "state", root / "backups"
+        (self.data / "cache").mkdir(parents=True)
+        (self.data / "cache" / "model").write_text("weights")
+        (self.data / "worker_uuid").write_text("11111111-2222-3333-4444-555555555555")
+        self.backups.mkdir(mode=0o700)
+        self.legacy = engine_records.container(
+            command=["--server-url", "http://server", "--token", "legacy-secret", "--worker-port", str(port)],
+            mounts=[engine_records.bind(str(self.data))],
+        )
+        self.legacy["State"]["StartedAt"] = "2026-01-01T00:00:00.000000000Z"
+        self.legacy["NetworkSettings"] = {"Ports": {}, "Networks": {}}
+        self.engine = FakeEngine(self.legacy)
+        self.engine.on_start = self.started
+        self.params: dict[str, Any] = {
+            "state_dir": str(self.state),
+            "stop_timeout": 1,
+            "ready_timeout": 0,
+            "on_failure": "rollback",
+            "worker_name": "gpu-1",
+            "worker_uuid": None,
+            "rollout_env": {},
+            "extra_env": {},
+            "start": True,
+        }
+        self.before = self.files()
+
+    def started(self, record: dict[str, Any]) -> None:
+        """A v2 worker leaves its own files behind."""
+        if record["Id"] != self.legacy["Id"]:
+            (self.data / "worker_token").write_text("v2's")
+            (self.data / "benchmarks").mkdir(exist_ok=True)
+
+    def attempt(self) -> Attempt:
+        return Attempt(
+            name=ATTEMPT,
+            role="worker",
+            release="2.2.3",
+            image="gpustack/gpustack:v2.2.3",
+            container_name="gpustack",
+            legacy_id=self.legacy["Id"],
+            legacy_name="gpustack",
+            restart_policy={"Name": "unless-stopped", "MaximumRetryCount": 0},
+            was_running=True,
+            data_dir=str(self.data),
+            backup=str(self.backups / ATTEMPT),
+        )
+
+    def run(self, fault: str | None = None) -> dict[str, Any]:
+        """What the detached process does; which of the three things there is to do is read off the journal."""
+        writer = _journal.Journal(str(self.state), ATTEMPT, _journal.parse_fault(fault))
+        entries = writer.entries()
+        action = _situation.BEGIN
+        if entries:
+            action = _situation.FINISH if _situation.accepted(entries) else _situation.AGAIN
+        attempt = from_entries(entries) if entries else self.attempt()
+        return _switch._work(
+            self.work(attempt, writer), _situation.Situation(action, attempt, self.legacy, self.spec(), [])
+        )
+
+    def work(self, attempt: Attempt, writer: _journal.Journal) -> Work:
+        return Work(self.params, attempt, self.engine, writer, lambda warning: None)  # type: ignore[arg-type]
+
+    def spec(self) -> dict[str, Any]:
+        settings = {"image": "gpustack/gpustack:v2.2.3", "attempt": ATTEMPT}
+        return _container_spec.build(self.legacy, {}, _releases.find("2.2.3"), "worker", {}, settings).spec
+
+    def go_back(self) -> None:
+        writer = _journal.Journal(str(self.state), ATTEMPT)
+        _restore.undo(self.work(from_entries(writer.entries()), writer), start=False)
+
+    def files(self) -> dict[str, str]:
+        """What the data directory holds, besides what was put aside."""
+        return {
+            str(path.relative_to(self.data)): path.read_text()
+            for path in sorted(self.data.rglob("*"))
+            if path.is_file() and not str(path.relative_to(self.data)).startswith(".gpustack-v2-")
+        }
+
+    def containers(self) -> dict[str, tuple[bool, str]]:
+        return {
+            record["Name"].lstrip("/"): (record["State"]["Running"], record["HostConfig"]["RestartPolicy"]["Name"])
+            for record in self.engine.records.values()
+        }
+
+    def outcome(self) -> str:
+        return str(_journal.summary(str(self.state))["outcome"])
+
+
+@pytest.fixture
+def host(tmp_path: Path, worker_port: int) -> Host:
+    return Host(tmp_path, worker_port)
+
+
+def assert_upgraded(host: Host) -> None:
+    legacy = f"gpustack-legacy-{ATTEMPT}"
+    containers = host.containers()
+    assert containers["gpustack"] == (True, "unless-stopped")
+    assert containers[legacy] == (False, "no")
+    assert host.files()["worker_name"] == "gpu-1\n"
+    assert host.files()["worker_uuid"] == "11111111-2222-3333-4444-555555555555"
+    assert host.outcome() == "upgraded"
+
+
+def assert_legacy(host: Host, running: bool = False) -> None:
+    assert host.files() == host.before
+    assert host.containers()["gpustack"] == (running, "unless-stopped")
+    assert host.engine.records[host.legacy["Id"]]["Name"] == "/gpustack"
+    assert host.outcome() == "restored"
+
+
+def test_a_worker_goes_over(host: Host) -> None:
+    result = host.run()
+    assert result["outcome"] == "upgraded"
+    assert result["container"]["name"] == "gpustack"
+    assert result["downtime"] >= 0
+    assert_upgraded(host)
+
+
+def test_the_new_container_starts_with_the_token_and_without_a_restart_policy(host: Host) -> None:
+    seen: list[dict[str, Any]] = []
+    host.engine.on_start = lambda record: seen.append(json.loads(json.dumps(record)))
+    host.run()
+    assert seen[0]["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    assert "GPUSTACK_TOKEN=legacy-secret" in seen[0]["Config"]["Env"]
+    assert "legacy-secret" not in seen[0]["Config"]["Cmd"]
+
+
+def test_the_journal_and_the_result_hold_no_secret(host: Host) -> None:
+    result = host.run()
+    assert "legacy-secret" not in (host.state / "journal.jsonl").read_text() + json.dumps(result)
+
+
+def test_only_root_reads_the_backup(host: Host) -> None:
+    host.run()
+    for path in (host.backups / ATTEMPT).rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("step", WORKER)
+def test_a_failure_anywhere_brings_the_old_files_and_container_back(host: Host, step: str) -> None:
+    result = host.run(f"{step}:after:raise")
+    assert result["failed"] is True
+    assert result["outcome"] == "restored"
+    assert "run again" in result["msg"]
+    assert_legacy(host, running=step in BEFORE_STOP)
+
+
+def test_a_refused_create_leaves_the_old_container(host: Host) -> None:
+    host.engine.refuse = {"create"}
+    assert host.run()["outcome"] == "restored"
+    assert_legacy(host)
+    assert set(host.containers()) == {"gpustack"}
+
+
+def test_v2s_files_and_container_are_set_aside_not_deleted(host: Host) -> None:
+    host.run("ready:after:raise")
+    aside = host.data / f".gpustack-v2-{ATTEMPT}"
+    assert sorted(path.name for path in aside.iterdir()) == ["benchmarks", "worker_name", "worker_token"]
+    assert host.containers()[f"gpustack-failed-{ATTEMPT}"] == (False, "no")
+
+
+def test_caches_are_never_touched(host: Host) -> None:
+    cache = host.data / "cache" / "model"
+    before = (cache.stat().st_ino, cache.stat().st_mtime_ns)
+    host.run("ready:after:raise")
+    assert (cache.stat().st_ino, cache.stat().st_mtime_ns) == before
+
+
+def test_stop_leaves_everything_for_inspection(host: Host) -> None:
+    host.params["on_failure"] = "stop"
+    result = host.run("ready:after:raise")
+    assert result["outcome"] == "stopped"
+    assert host.containers()["gpustack"] == (False, "no")
+    assert host.outcome() == "failed"
+    host.go_back()
+    assert_legacy(host)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", BEFORE_ACCEPTANCE)
+def test_killed_at_any_step_the_next_run_succeeds(host: Host, step: str, when: str) -> None:
+    run_and_be_killed(host, f"{step}:{when}:kill")
+    assert host.run()["outcome"] == "upgraded"
+    assert_upgraded(host)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", BEFORE_ACCEPTANCE)
+def test_killed_at_any_step_the_way_back_is_open(host: Host, step: str, when: str) -> None:
+    run_and_be_killed(host, f"{step}:{when}:kill")
+    host.go_back()
+    assert_legacy(host, running=step in BEFORE_STOP or (step, when) == ("stop", "before"))
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_after_acceptance_the_next_run_finishes_without_another_stop(host: Host, when: str) -> None:
+    run_and_be_killed(host, f"done:{when}:kill")
+    stops = host.engine.calls.count("stop")
+    assert host.run()["outcome"] == "upgraded"
+    assert host.engine.calls.count("stop") == stops
+    assert_upgraded(host)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", [*_restore.WAY_BACK, "undo_start", "undo_done"])
+def test_killed_on_the_way_back_it_is_walked_again(host: Host, step: str, when: str) -> None:
+    host.run()
+    writer = _journal.Journal(str(host.state), ATTEMPT, _journal.parse_fault(f"{step}:{when}:kill"))
+    killed(lambda: _restore.undo(host.work(host.attempt(), writer), start=False), host)
+    host.go_back()
+    assert_legacy(host)
+
+
+def test_two_kills_in_one_attempt_keep_both_failed_containers(host: Host) -> None:
+    run_and_be_killed(host, "start:after:kill")
+    run_and_be_killed(host, "start:after:kill")
+    host.run()
+    assert_upgraded(host)
+    assert {f"gpustack-failed-{ATTEMPT}", f"gpustack-2-failed-{ATTEMPT}"} <= set(host.containers())
+
+
+def test_files_that_the_old_release_wrote_after_it_was_started_again_are_its_own(host: Host) -> None:
+    """Somebody starts the retired container between a kill and the next run: what it writes is newer."""
+    run_and_be_killed(host, "start:after:kill")
+    host.engine.start(host.legacy["Id"])
+    (host.data / "worker_uuid").write_text("written-later")
+    (host.data / "bin").mkdir()
+    host.go_back()
+    assert host.files()["worker_uuid"] == "written-later"
+    assert (host.data / "bin").is_dir()
+    assert not (host.data / "worker_token").exists()
+
+
+def run_and_be_killed(host: Host, fault: str) -> None:
+    killed(lambda: host.run(fault), host)
+
+
+def killed(work: Any, host: Host) -> None:
+    """Do the work in a process that a fault kills; the engine outlives it, as the real one does."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        _remember_engine(host, writer)
+        work()
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as states:
+        last = states.read().splitlines()
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    if last:
+        state = json.loads(last[-1])
+        host.engine.records, host.engine.calls = state["records"], state["calls"]
+
+
+def _remember_engine(host: Host, pipe: int) -> None:
+    """Every change of the engine in the child is told to the parent, before and after the verb's own fault points."""
+    for verb in ("create", "start", "stop", "rename", "remove", "set_restart_policy"):
+        setattr(host.engine, verb, _telling(host, getattr(host.engine, verb), pipe))
+
+
+def _telling(host: Host, call: Any, pipe: int) -> Any:
+    def told(*args: Any) -> Any:
+        answer = call(*args)
+        state = {"records": host.engine.records, "calls": host.engine.calls}
+        os.write(pipe, (json.dumps(state) + "\n").encode())
+        return answer
+
+    return told
