@@ -1,0 +1,173 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Finalize: the roll-out variables go in one restart, or the container stays as it was.
+
+The engine is the in-memory one of `fake_engine`; files, journal and the HTTP answer are real.
+"""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _container_spec,
+    _finalize,
+    _journal,
+    _releases,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.fake_engine import FakeEngine
+
+ATTEMPT = "20261124T031500Z"
+ROLLOUT = {"GPUSTACK_MODEL_INSTANCE_RESCHEDULE_GRACE_PERIOD": "86400"}
+STEPS = ["begin", "stop", "retire", "create", "start", "ready", "done"]
+
+
+class Ready(http.server.BaseHTTPRequestHandler):
+    """Answers /readyz."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_args: Any) -> None:
+        """Print nothing."""
+
+
+class Server:
+    """A host whose server was switched and accepted."""
+
+    def __init__(self, root: Path, port: int) -> None:
+        self.state, self.backup = root / "state", root / "backup"
+        self.backup.mkdir()
+        legacy = engine_records.container(command=["--disable-worker", "--port", str(port)])
+        self.engine = FakeEngine()
+        self.attempt = Attempt(
+            name=ATTEMPT,
+            role="server",
+            release="2.2.3",
+            image="gpustack/gpustack:v2.2.3",
+            container_name="gpustack",
+            legacy_id=legacy["Id"],
+            legacy_name="gpustack",
+            restart_policy={"Name": "always", "MaximumRetryCount": 0},
+            was_running=True,
+            data_dir=str(root / "data"),
+            backup=str(self.backup),
+        )
+        settings = {
+            "image": self.attempt.image,
+            "attempt": ATTEMPT,
+            "migrate": True,
+            "rollout_env": ROLLOUT,
+            "extra_env": {"KEPT": "1"},
+            # The API answers where the users' port does, so that one stand-in server is both.
+            "extra_args": ["--api-port", str(port)],
+        }
+        built = _container_spec.build(legacy, {}, _releases.find("2.2.3"), "server", {}, settings)
+        self.spec = _container_spec.with_restart_policy(built.spec, "no")
+        names = ["GPUSTACK_DATA_MIGRATION", *ROLLOUT]
+        write_atomically(self.attempt.spec_file, {"spec": self.spec, "rollout": sorted(names)})
+        self.first = self.engine.create("gpustack", _container_spec.create_body(self.spec))
+        self.engine.start(self.first)
+        self.engine.set_restart_policy(self.first, self.attempt.restart_policy)
+
+    def run(self, fault: str | None = None) -> dict[str, Any]:
+        return _finalize._finalize(self.work(fault))
+
+    def work(self, fault: str | None = None) -> Work:
+        journal = _journal.Journal(str(self.state), ATTEMPT, _journal.parse_fault(fault))
+        params = {"stop_timeout": 1, "ready_timeout": 0}
+        return Work(params, self.attempt, self.engine, journal, lambda warning: None)  # type: ignore[arg-type]
+
+    def current(self) -> dict[str, Any]:
+        record = self.engine.inspect("gpustack")
+        assert record is not None
+        return record
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ready)
+    threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
+    yield Server(tmp_path, listener.server_port)
+    listener.shutdown()
+    listener.server_close()
+
+
+def assert_serves(server: Server) -> None:
+    assert server.current()["State"]["Running"]
+    assert server.current()["HostConfig"]["RestartPolicy"]["Name"] == "always"
+
+
+def assert_finalized(server: Server) -> None:
+    assert_serves(server)
+    environment = server.current()["Config"]["Env"]
+    assert "KEPT=1" in environment
+    assert not [entry for entry in environment if entry.partition("=")[0] in (*ROLLOUT, "GPUSTACK_DATA_MIGRATION")]
+    assert f"gpustack-rollout-{ATTEMPT}" not in server.engine.names()
+
+
+def test_the_variables_go_and_nothing_else(server: Server) -> None:
+    result = server.run()
+    assert result["outcome"] == "finalized"
+    assert result["removed_environment"] == ["GPUSTACK_DATA_MIGRATION", *ROLLOUT]
+    assert_finalized(server)
+    assert server.engine.names() == {"gpustack"}
+    lasting = {key: value for key, value in server.spec.items() if key not in ("environment", "restart_policy")}
+    now = _container_spec.from_inspect(server.current())
+    assert {key: now[key] for key in ("command", "labels", "image", "ulimits")} == {
+        key: lasting[key] for key in ("command", "labels", "image", "ulimits")
+    }
+
+
+def test_the_old_container_is_removed_only_after_the_new_one_answered(server: Server) -> None:
+    result = server.run("finalize_ready:before:raise")
+    assert result["failed"] is True
+    assert server.current()["Id"] == server.first
+    assert_serves(server)
+    assert f"gpustack-failed-{ATTEMPT}" in server.engine.names()
+
+
+@pytest.mark.parametrize("step", STEPS[1:6])
+def test_a_failure_leaves_the_container_as_it_was(server: Server, step: str) -> None:
+    result = server.run(f"finalize_{step}:after:raise")
+    assert result["outcome"] == "upgraded"
+    assert "failover of" in result["msg"]
+    assert server.current()["Id"] == server.first
+    assert_serves(server)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_interrupted_anywhere_the_next_run_finalizes(
+    server: Server, step: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        """What a kill is to the code in it: no handler runs."""
+
+    def kill(_fault: _journal.Fault, at_step: str, at: str) -> None:
+        if (at_step, at) == (f"finalize_{step}", when):
+            raise KilledError
+
+    monkeypatch.setattr(_journal.Fault, "hit", kill)
+    with pytest.raises(KilledError):
+        server.run(f"finalize_{step}:{when}:kill")
+    monkeypatch.undo()
+    assert server.run()["outcome"] == "finalized"
+    assert_finalized(server)
+
+
+def test_a_definition_that_is_gone_is_told(server: Server) -> None:
+    Path(server.attempt.spec_file).unlink()
+    with pytest.raises(Exception, match="cannot be recreated as it was"):
+        server.run()

@@ -1,0 +1,233 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A server's own steps: real files and a real SQLite database; the engine, and with it the log, is the in-memory one.
+
+PostgreSQL's part (schema head, rows) is proven by the end-to-end tests against the real one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _journal,
+    _restore,
+    _snapshot,
+    _switch_server,
+    _switch_steps,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._gates import GateError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.fake_engine import FakeEngine
+
+ATTEMPT = "20261124T031500Z"
+MIGRATED = [
+    "[INFO] Postgres is ready.",
+    "Starting database migration...",
+    "Table users has migrated 3 records.",
+    "Old table models has no data, skipping.",
+    "[INFO] Migration completed successfully.",
+]
+SCHEMA_DONE = "2026-11-24 INFO Database migration completed."
+
+
+class Server:
+    """A server's host with a stopped legacy container and a database whose last rows are in the WAL."""
+
+    def __init__(self, root: Path) -> None:
+        self.data, self.backups = root / "data", root / "backups"
+        self.data.mkdir(mode=0o755)
+        self.backups.mkdir(mode=0o700)
+        self.write_database()
+        (self.data / "token").write_text("secret\n")
+        self.legacy = engine_records.container(
+            command=["--disable-worker"], mounts=[engine_records.bind(str(self.data))], running=False
+        )
+        self.legacy["State"]["StartedAt"] = "2026-01-01T00:00:00.000000000Z"
+        self.engine = FakeEngine(self.legacy)
+        self.warnings: list[str] = []
+        self.params: dict[str, Any] = {
+            "stop_timeout": 1,
+            "ready_timeout": 0,
+            "migration_timeout": 5,
+            "fix_permissions": False,
+            "rollout_env": {},
+            "extra_env": {},
+        }
+        attempt = Attempt(
+            name=ATTEMPT,
+            role="server",
+            release="2.2.3",
+            image="gpustack/gpustack:v2.2.3",
+            container_name="gpustack",
+            legacy_id=self.legacy["Id"],
+            legacy_name="gpustack",
+            restart_policy={"Name": "unless-stopped", "MaximumRetryCount": 0},
+            was_running=True,
+            data_dir=str(self.data),
+            backup=str(self.backups / ATTEMPT),
+        )
+        journal = _journal.Journal(str(root / "state"), ATTEMPT)
+        self.work = Work(self.params, attempt, self.engine, journal, self.warnings.append)  # type: ignore[arg-type]
+        self.progress = Progress(self.legacy, {"command": [], "environment": {"GPUSTACK_TOKEN": "planted"}})
+
+    def write_database(self) -> None:
+        """The file of a server that was killed: one committed row is in the WAL alone."""
+        path = self.data / "database.db"
+        pid = os.fork()
+        if pid == 0:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+            connection.execute("INSERT INTO alembic_version VALUES ('d19176de3b74')")
+            connection.execute("CREATE TABLE users (id INTEGER PRIMARY KEY, username TEXT)")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute("INSERT INTO users VALUES (1, 'Zoë')")
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+    def step(self, name: str, action: Any, announced: dict[str, Any] | None = None) -> dict[str, Any]:
+        with self.work.journal.step(name, announced) as found:
+            found.update(action(self.work, self.progress))
+        return found
+
+    def save(self) -> dict[str, Any]:
+        kept = self.step("snapshot", _switch_server.snapshot)
+        self.step("verify_snapshot", _switch_server.verify_snapshot)
+        return kept
+
+    def new_container(self, log: list[str], running: bool = True) -> None:
+        made = engine_records.container(name="new", image="gpustack/gpustack:v2.2.3", command=[], running=running)
+        made.update(Id="v2", log=log, NetworkSettings={"Ports": {}, "Networks": {}})
+        made["State"]["ExitCode"] = 0 if running else 2
+        self.engine.records["v2"] = made
+        self.progress.container_id = "v2"
+
+    def bytes(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.data.iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    return Server(tmp_path)
+
+
+def test_the_snapshot_holds_the_rows_of_the_wal_and_leaves_the_original_alone(server: Server) -> None:
+    before = server.bytes()
+    assert server.save()["kept"] is False
+    assert server.bytes() == before
+    assert server.progress.manifest["database"]["counts"] == {"users": 1}
+    recovered = sqlite3.connect(server.backups / ATTEMPT / "recovered" / "database.db")
+    assert recovered.execute("SELECT username FROM users").fetchall() == [("Zoë",)]
+
+
+def test_a_copy_that_cannot_be_recovered_gets_no_manifest(server: Server) -> None:
+    server.step("snapshot", _switch_server.snapshot)
+    os.truncate(server.backups / ATTEMPT / "data" / "database.db", 0)
+    with pytest.raises(_snapshot.SnapshotError):
+        server.step("verify_snapshot", _switch_server.verify_snapshot)
+    assert not (server.backups / ATTEMPT / "manifest.json").exists()
+
+
+def test_a_verified_snapshot_of_the_same_files_is_kept(server: Server) -> None:
+    server.save()
+    manifest = (server.backups / ATTEMPT / "manifest.json").read_bytes()
+    assert server.save()["kept"] is True
+    assert (server.backups / ATTEMPT / "manifest.json").read_bytes() == manifest
+
+
+def test_a_snapshot_of_older_files_is_put_aside_and_taken_anew(server: Server) -> None:
+    server.save()
+    (server.data / "token").write_text("another\n")
+    assert server.save()["kept"] is False
+    assert (server.backups / (ATTEMPT + "-superseded") / "data" / "token").read_text() == "secret\n"
+    assert (server.backups / ATTEMPT / "data" / "token").read_text() == "another\n"
+
+
+def test_a_hot_journal_is_refused_with_the_way_out(server: Server) -> None:
+    (server.data / "database.db-journal").write_bytes(bytes.fromhex("d9d505f920a163d7") + b"\x00" * 504)
+    with pytest.raises(GateError, match="hot rollback journal.*Start the old server once and stop it cleanly"):
+        server.step("snapshot", _switch_server.snapshot)
+    assert not (server.backups / ATTEMPT).exists()
+
+
+def test_permissions_are_changed_only_when_asked(server: Server) -> None:
+    server.data.chmod(0o700)
+    assert _switch_server.modes_before(server.work) == {}
+    _switch_server.permissions(server.work, server.progress)
+    assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
+
+
+def test_old_modes_come_back(server: Server) -> None:
+    server.data.chmod(0o700)
+    (server.data / "token").chmod(0o644)
+    server.params["fix_permissions"] = True
+    server.step("permissions", _switch_server.permissions, _switch_server.modes_before(server.work))
+    assert stat.S_IMODE(server.data.stat().st_mode) == 0o755
+    assert stat.S_IMODE((server.data / "token").stat().st_mode) == 0o600
+    server.step("stop", _switch_steps.stop_legacy)
+    server.save()
+    _restore.go_back(server.work)
+    assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
+    assert stat.S_IMODE((server.data / "token").stat().st_mode) == 0o644
+
+
+def test_what_v2_overwrote_is_put_aside_before_the_old_bytes_come_back(server: Server) -> None:
+    before = server.bytes()
+    server.step("stop", _switch_steps.stop_legacy)
+    server.save()
+    (server.data / "token").write_text("gpustack_new\n")
+    (server.data / "postgresql").mkdir()
+    _restore.go_back(server.work)
+    assert server.bytes() == before
+    aside = server.data / f".gpustack-v2-{ATTEMPT}"
+    assert (aside / "token").read_text() == "gpustack_new\n"
+    assert (aside / "postgresql").is_dir()
+
+
+def test_a_migration_is_followed_to_its_end(server: Server) -> None:
+    server.save()
+    server.new_container([*MIGRATED, SCHEMA_DONE])
+    assert server.step("migrate", _switch_server.migrate) == {"rows": {"users": 3, "models": 0}}
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (["[INFO] No migration data dir specified, skipping."], "has migrated nothing"),
+        (["[INFO] Starting gpustack.", SCHEMA_DONE], "has migrated nothing"),
+        ([*MIGRATED[:2], "Failed to migrate: value out of int32 range"], "did not start: an integer"),
+        (["Port 5432 required for service 'postgres' is not available."], "did not start: a port"),
+        (["gpustack: error: unrecognized arguments: --enable-ray"], "did not start: the container's arguments"),
+    ],
+)
+def test_the_first_line_that_says_so_ends_the_start(server: Server, log: list[str], message: str) -> None:
+    server.save()
+    server.new_container(log)
+    with pytest.raises(GateError, match=message):
+        server.step("migrate", _switch_server.migrate)
+
+
+def test_a_container_that_ends_is_told_with_its_last_words_and_without_its_secrets(server: Server) -> None:
+    server.save()
+    server.new_container(["something odd with planted inside"], running=False)
+    server.engine.records["v2"]["Config"]["Env"] = ["GPUSTACK_TOKEN=planted"]
+    with pytest.raises(GateError, match="exit code 2") as ended:
+        server.step("migrate", _switch_server.migrate)
+    assert "something odd" in str(ended.value)
+    assert "planted" not in str(ended.value)
+
+
+def test_the_bound_of_a_migration_grows_with_its_rows() -> None:
+    assert _switch_server.migration_seconds({}) == _switch_server.MIGRATION_SECONDS
+    assert _switch_server.migration_seconds({"system_loads": 10_000_000}) > 2000
