@@ -102,7 +102,8 @@ def _work(work: Work, situation: Situation) -> dict[str, Any]:
 
 
 def _switch(work: Work, progress: Progress) -> None:
-    with work.journal.step("begin", dataclasses.asdict(work.attempt)):
+    accepted = {"accept_losses": list(work.params["accept_losses"])}
+    with work.journal.step("begin", {**dataclasses.asdict(work.attempt), **accepted}):
         pass
     for name, step in SERVER_STEPS if work.attempt.serves else WORKER_STEPS:
         if name == "identity" and not work.attempt.works:

@@ -86,6 +86,7 @@ class Host:
             "rollout_env": {},
             "extra_env": {},
             "start": True,
+            "accept_losses": [],
         }
         self.before = self.files()
 

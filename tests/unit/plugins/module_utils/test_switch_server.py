@@ -156,7 +156,7 @@ def test_a_snapshot_of_older_files_is_put_aside_and_taken_anew(server: Server) -
 
 def test_a_hot_journal_is_refused_with_the_way_out(server: Server) -> None:
     (server.data / "database.db-journal").write_bytes(bytes.fromhex("d9d505f920a163d7") + b"\x00" * 504)
-    with pytest.raises(GateError, match="hot rollback journal.*Start the old server once and stop it cleanly"):
+    with pytest.raises(GateError, match=r"hot rollback journal.*Start the old server once and stop it cleanly"):
         server.step("snapshot", _switch_server.snapshot)
     assert not (server.backups / ATTEMPT).exists()
 
