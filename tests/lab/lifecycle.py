@@ -77,11 +77,13 @@ def reset(name: str) -> Fleet:
     fleet = Fleet.load(name)
     if not fleet.options.snapshot or not fleet.data["complete"]:
         raise LabError(f"the fleet {name} has no snapshot to go back to; make it anew with `down` and `up`")
-    with step(f"resetting the fleet {name}"):
+    with step(f"taking the hosts of the fleet {name} back to their snapshot"):
         docker.run("rm", "--force", *(host.container for host in fleet.hosts.values()))
         volumes.clone((snapshot, volume) for volume, snapshot in _volumes_and_snapshots(fleet))
-        since = time.time()
+    since = time.time()
+    with step("booting them"):
         _boot(fleet)
+    with step("waiting for the legacy server and its workers"):
         _wait_serving(fleet, since)
         _write_late(fleet)
     return fleet

@@ -7,6 +7,7 @@ A fleet of hosts would otherwise unpack the same gigabytes again and again. In a
 layer of an image is written once, when the image is loaded; from then on overlayfs only reads it, and what a container
 changes goes to a directory of its own. So a copy of such a volume takes the image layers as hard links, and all else
 (containers, their changes, volumes, databases) as real copies. Removing an image on one host removes links, no data.
+For the same reason a layer that the target has already, under the same random identity, is left as it is.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ from tests.lab import base_image, docker
 
 # Arguments: source and target volume, again and again. All lie below one mount, since a hard link cannot cross two.
 _CLONE = r"""
+is_layer() { printf '%s\n' "$layers" | grep -qxF "$1"; }
+
 clone() {
-    find "$2" -mindepth 1 -delete
+    find "$2" -mindepth 1 -maxdepth 1 ! -name overlay2 -exec rm -rf {} +
+    find "$1" -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t "$2" {} +
     if [ ! -d "$1/overlay2" ]; then
-        cp -a "$1/." "$2/"
         return
     fi
     layers=$(find "$1/image/overlay2/layerdb/sha256" -name cache-id -exec sh -c 'cat "$1"; echo' _ {} \;)
-    cd "$1"
-    find . -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t "$2" {} +
-    mkdir "$2/overlay2"
-    chmod --reference=overlay2 "$2/overlay2"
-    cd overlay2
-    for entry in *; do
-        if printf '%s\n' "$layers" | grep -qxF "$entry"; then
-            cp -al "$entry" "$2/overlay2/"
-        else
-            cp -a "$entry" "$2/overlay2/"
+    mkdir -p "$2/overlay2"
+    chmod --reference="$1/overlay2" "$2/overlay2"
+    for entry in $(ls "$2/overlay2"); do
+        is_layer "$entry" || rm -rf "$2/overlay2/$entry"
+    done
+    for entry in $(ls "$1/overlay2"); do
+        if ! is_layer "$entry"; then
+            cp -a "$1/overlay2/$entry" "$2/overlay2/"
+        elif [ ! -d "$2/overlay2/$entry" ]; then
+            cp -al "$1/overlay2/$entry" "$2/overlay2/"
         fi
     done
 }
