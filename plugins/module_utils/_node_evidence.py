@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -68,10 +69,9 @@ def evidence(request: Request) -> dict[str, Any]:
         units = pool.submit(_supervisors.unit_commands)
         engine = read_engine(request)
         mountinfo = _host_facts.mounts()
-        installations = [
-            completed(found, request, mountinfo)
-            for found in _discovery.find(engine.containers, engine.images, units.result(), read_text)
-        ]
+        found = list(_discovery.find(engine.containers, engine.images, units.result(), read_text))
+        live = any(each.facts["running"] and each.facts["generation"] != _discovery.V2 for each in found)
+        installations = [completed(each, request, mountinfo, live) for each in found]
         targets = probe_targets(installations, request.connect)
         reachability = pool.submit(_host_facts.reachability, targets)
         return assembled(request, engine, installations, mountinfo, gpu, libraries, reachability)
@@ -130,9 +130,9 @@ def read_text(path: str) -> str | None:
 
 
 def completed(
-    found: _discovery.Installation, request: Request, mountinfo: Sequence[Mapping[str, str]]
+    found: _discovery.Installation, request: Request, mountinfo: Sequence[Mapping[str, str]], live: bool
 ) -> dict[str, Any]:
-    """An installation with what lies in its data directory."""
+    """An installation with what lies in its data directory. ``live``: whether any legacy container runs here."""
     facts = found.facts
     if request.data_dir and not facts["retired"]:
         facts["data_dir"].update(type="bind", host_path=request.data_dir, volume=None)
@@ -143,7 +143,7 @@ def completed(
     facts["worker"] = None
     if facts["role"] in ("worker", "both"):
         facts["worker"] = _data_directory.worker(found.settings, directory, found.container["Config"].get("Hostname"))
-    facts["database"] = database(found)
+    facts["database"] = database(found, live)
     settle_release(found)
     return facts
 
@@ -161,15 +161,21 @@ def settle_role(found: _discovery.Installation) -> None:
         facts["role"] = "server"
 
 
-def database(found: _discovery.Installation) -> dict[str, Any] | None:
-    """The SQLite database of a legacy server; v2 leaves it alone, and so do retired containers."""
+def database(found: _discovery.Installation, live: bool) -> dict[str, Any] | None:
+    """The legacy SQLite database of a server. A v2 server leaves it alone, and it tells which workers there were."""
     facts = found.facts
-    if facts["server"] is None or facts["generation"] == _discovery.V2 or facts["retired"]:
-        return None
     path = database_path(facts)
-    if facts["server"]["database"]["kind"] != "sqlite" or path is None or not os.path.exists(path):
+    if facts["server"] is None or facts["server"]["database"]["kind"] == "external":
         return None
-    return _sqlite_reader.database(path, live=facts["running"])
+    if path is None or not os.path.exists(path):
+        return None
+    return _read_once(path, live)
+
+
+@functools.lru_cache(maxsize=None)
+def _read_once(path: str, live: bool) -> dict[str, Any]:
+    """Old and new container of a host share one data directory."""
+    return _sqlite_reader.database(path, live)
 
 
 def database_path(facts: Mapping[str, Any]) -> str | None:

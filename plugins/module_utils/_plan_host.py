@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Callable, Iterator
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases
-from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, HostView, Problem
+from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, SWITCH, HostView, Problem
 
 GIB = 1024**3
 
@@ -79,6 +79,17 @@ def check_access(view: HostView) -> Iterator[Problem]:
                 f"{kind} serves this host; uid 9999 and --privileged of GPUStack v2 do not work there",
                 "run GPUStack on an ordinary (rootful) Docker engine",
             )
+
+
+def check_lock(view: HostView) -> Iterator[Problem]:
+    """No other run at work on this host; the lock of a dead run is not held."""
+    lock = view.node["lock"]
+    if lock["held"]:
+        yield view.problem(
+            "locked",
+            "run {} (pid {}) has been at work on this host since {}".format(lock["run"], lock["pid"], lock["since"]),
+            "wait until it has finished (journal: journal.jsonl in gpustack_state_dir), then run again",
+        )
 
 
 def check_installation(view: HostView) -> Iterator[Problem]:
@@ -271,7 +282,7 @@ def _check_server_directory(view: HostView, data_dir: dict[str, Any], data: dict
 def check_database(view: HostView) -> Iterator[Problem]:
     """A database that can be read, is whole, and that v2 can take over."""
     installation, database = view.installation, view.database
-    if installation is None or not view.will_switch or not view.is_server:
+    if installation is None or view.action != SWITCH or not view.is_server:
         return
     if installation["server"]["database"]["kind"] != "sqlite":
         yield view.problem(
@@ -289,7 +300,6 @@ def check_database(view: HostView) -> Iterator[Problem]:
             "set gpustack_data_dir to the directory that holds it",
         )
         return
-    # While an attempt is unfinished the files are v2's as well; the snapshot, not the live file, is the reference then.
     if database["hot_journal"]:
         yield view.problem(
             "hot_journal",
@@ -436,6 +446,7 @@ def legacy_ports(view: HostView) -> set[int]:
 
 CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_access,
+    check_lock,
     check_installation,
     check_generation,
     check_supervision,

@@ -97,6 +97,7 @@ REFUSALS: dict[str, Any] = {
     "two candidates": (second_container, "w1", "several_candidates"),
     "unsupported release": (lambda f: legacy(f, "w1").update(release="0.5.1"), "w1", "legacy_release"),
     "v2 of somebody else": (lambda f: legacy(f, "s").update(generation="v2", release="2.2.3"), "s", "foreign_v2"),
+    "another run": (lambda f: f["w1"]["lock"].update(held=True, pid=1, since="s", run="r"), "w1", "locked"),
     "not root": (lambda f: f["w1"]["host"].update(uid=1000), "w1", "not_root"),
     "engine down": (lambda f: f["w1"]["engine"].update(reachable=False, error="no socket"), "w1", "no_engine"),
     "rootless engine": (lambda f: f["w1"]["engine"].update(rootless=True), "w1", "engine_kind"),
