@@ -164,9 +164,9 @@ def settle_role(found: _discovery.Installation) -> None:
 def database(found: _discovery.Installation, live: bool) -> dict[str, Any] | None:
     """The legacy SQLite database of a server. A v2 server leaves it alone, and it tells which workers there were."""
     facts = found.facts
-    path = database_path(facts)
     if facts["server"] is None or facts["server"]["database"]["kind"] == "external":
         return None
+    path = database_path(facts)
     if path is None or not os.path.exists(path):
         return None
     return _read_once(path, live)

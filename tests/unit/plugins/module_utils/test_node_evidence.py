@@ -41,7 +41,7 @@ def request(tmp_path: Path, **others: Any) -> Request:
 def completed(tmp_path: Path, found: dict[str, Any], **others: Any) -> dict[str, Any]:
     """The evidence of one container."""
     (installation,) = _discovery.find([found], {}, [], _node_evidence.read_text)
-    return _node_evidence.completed(installation, request(tmp_path, **others), [])
+    return _node_evidence.completed(installation, request(tmp_path, **others), [], live=False)
 
 
 def test_a_host_without_an_engine_has_all_other_evidence(tmp_path: Path) -> None:
@@ -134,12 +134,13 @@ def test_a_database_of_its_own_place_is_found_through_the_mounts(tmp_path: Path)
     assert facts["database"]["readable"] is True
 
 
-def test_the_database_of_v2_and_of_retired_containers_is_left_alone(tmp_path: Path) -> None:
+def test_the_legacy_database_is_evidence_beside_v2_and_retired_containers_too(tmp_path: Path) -> None:
     make(tmp_path / "database.db").close()
     mounts = [bind(str(tmp_path))]
     v2 = completed(tmp_path, container(image="gpustack/gpustack:v2.2.3", entry_point=V2_ENTRY_POINT, mounts=mounts))
     retired = completed(tmp_path, container(name="gpustack-legacy-20261124T030000Z", mounts=mounts))
-    assert (v2["database"], retired["database"]) == (None, None)
+    assert v2["database"] == retired["database"]
+    assert v2["database"]["readable"]
 
 
 def test_a_v2_server_that_began_as_v2_has_no_worker_unless_told(tmp_path: Path) -> None:
