@@ -21,11 +21,12 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _switch_steps,
     _switch_worker,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, Work, created_by
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, Attempt, Work, created_by
 from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import DONE, STARTED, last_detail
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import summary as journal_summary
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
 from ansible_collections.fleetops.gpustack.plugins.module_utils._situation import AGAIN, FINISH, NOTHING, Situation
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress, Step
@@ -81,6 +82,9 @@ def _preview(params: Mapping[str, Any], situation: Situation) -> dict[str, Any]:
         "warnings": [],
         **facts_of(situation.attempt),
     }
+    if situation.action == NOTHING:
+        result.update(_what_is_there(situation.attempt, DockerReader(params["docker_host"]).inspect))
+        result["outcome"] = journal_summary(params["state_dir"])["outcome"]
     if situation.spec:
         image = DockerReader(params["docker_host"]).image(situation.legacy["Image"]) or {}
         before = _container_spec.from_inspect(situation.legacy, image)
@@ -118,18 +122,23 @@ def _finish(work: Work) -> dict[str, Any]:
     _finalize.settle(work)
     with work.journal.step("done"):
         _switch_steps.last(work, Progress({}, {}))
-    record = work.engine.inspect(work.attempt.container_name) or {}
     return {
         "outcome": "upgraded",
         "downtime": downtime(work.journal.entries(), "accept"),
-        "container": {
-            "name": work.attempt.container_name,
-            "id": record.get("Id"),
-            "image": (record.get("Config") or {}).get("Image"),
-            "image_id": record.get("Image"),
-        },
-        "legacy_container": work.attempt.retired_name,
+        **_what_is_there(work.attempt, work.engine.inspect),
     }
+
+
+def _what_is_there(attempt: Attempt, inspect: Callable[[str], dict[str, Any] | None]) -> dict[str, Any]:
+    """The two containers of a host that was switched."""
+    record = inspect(attempt.container_name) or {}
+    container = {
+        "name": attempt.container_name,
+        "id": record.get("Id"),
+        "image": (record.get("Config") or {}).get("Image"),
+        "image_id": record.get("Image"),
+    }
+    return {"container": container, "legacy_container": attempt.retired_name}
 
 
 def _failed(work: Work, error: Exception) -> dict[str, Any]:

@@ -1,0 +1,282 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What there is to do on a host, and every refusal that comes before downtime.
+
+The engine is the in-memory one of `fake_engine`, read as `DockerReader` reads the real one; files and journal are real.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _image, _journal, _options, _situation
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, from_entries
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.fake_engine import FakeEngine
+
+RUN = "20261124T031500Z"
+WORKER = ["--server-url", "http://server", "--token", "legacy-secret"]
+
+
+class Host:
+    """The engine, as it is read, and the parameters of the call."""
+
+    def __init__(self, root: Path, *records: dict[str, Any]) -> None:
+        self.engine = FakeEngine(*records)
+        self.images: dict[str, Any] = {"gpustack/gpustack:v2.2.3": {"Id": "sha256:new", "Architecture": "amd64"}}
+        self.params: dict[str, Any] = {
+            "docker_host": "unix:///var/run/docker.sock",
+            "state_dir": str(root / "state"),
+            "backup_dir": "/var/backups/gpustack",
+            "installation": "gpustack",
+            "release": "v2.2.3",
+            "image": "gpustack/gpustack:v2.2.3",
+            "image_id": None,
+            "container_name": None,
+            "network": None,
+            "gpu": {},
+            "gpu_devices": [],
+            "extra_args": [],
+            "extra_env": {},
+            "extra_volumes": [],
+            "rollout_env": {},
+            "server_url": None,
+            "token": None,
+            "run_id": RUN,
+            "fix_permissions": False,
+        }
+
+    def inspect(self, container: str) -> dict[str, Any] | None:
+        return self.engine.inspect(container)
+
+    def image(self, reference: str) -> dict[str, Any] | None:
+        return self.images.get(reference)  # type: ignore[no-any-return]
+
+    def version(self) -> dict[str, Any]:
+        return {"Arch": "amd64"}
+
+    def assess(self, needs_image: bool = True) -> _situation.Situation:
+        return _situation.assess(self.params, needs_image)
+
+    def journal(self, *marks: tuple[str, str], **begin: Any) -> None:
+        """An attempt that came as far as these entries."""
+        attempt = self.assess().attempt
+        writer = _journal.Journal(self.params["state_dir"], RUN)
+        writer.record("begin", "started", {**attempt.__dict__, **begin})
+        for step, state in marks:
+            writer.record(step, state)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    path = tmp_path / "data"
+    path.mkdir(mode=0o755)
+    return path
+
+
+@pytest.fixture
+def make(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A host whose legacy container has these arguments and settings."""
+
+    def made(command: list[str], **others: Any) -> Host:
+        mounts = [engine_records.bind(str(data_dir))]
+        host = Host(tmp_path, engine_records.container(command=command, mounts=mounts, **others))
+        monkeypatch.setattr(_situation, "DockerReader", lambda docker_host: host)
+        return host
+
+    return made
+
+
+def refusal(host: Host) -> str:
+    with pytest.raises((SwitchError, _image.ImageError, _options.OptionsError)) as refused:
+        host.assess()
+    return str(refused.value)
+
+
+def test_a_legacy_server_is_to_be_switched(make: Any, data_dir: Path) -> None:
+    found = make(["--disable-worker"]).assess()
+    assert found.action == _situation.BEGIN
+    assert found.attempt.role == "server"
+    assert found.attempt.release == "2.2.3"
+    assert found.attempt.data_dir == str(data_dir)
+    assert found.attempt.backup == f"/var/backups/gpustack/{RUN}"
+    assert found.attempt.restart_policy == {"Name": "unless-stopped", "MaximumRetryCount": 0}
+    assert found.spec["environment"]["GPUSTACK_DATA_MIGRATION"] == "true"
+
+
+def test_a_worker_migrates_nothing_and_brings_its_own_token(make: Any) -> None:
+    found = make(WORKER).assess()
+    assert found.attempt.role == "worker"
+    assert "GPUSTACK_DATA_MIGRATION" not in found.spec["environment"]
+    assert found.spec["environment"]["GPUSTACK_TOKEN"] == "legacy-secret"
+
+
+def test_the_token_file_of_a_worker_is_used(make: Any, data_dir: Path) -> None:
+    (data_dir / "token").write_text("from-file\n")
+    found = make(WORKER[:2]).assess()
+    assert found.spec["environment"]["GPUSTACK_TOKEN"] == "from-file"
+
+
+def test_url_and_token_can_be_overridden(make: Any) -> None:
+    host = make(WORKER)
+    host.params.update(server_url="https://new", token="given")
+    spec = host.assess().spec
+    assert spec["command"][-2:] == ["--server-url", "https://new"]
+    assert spec["environment"]["GPUSTACK_TOKEN"] == "given"
+
+
+def test_the_roll_out_variables_are_a_servers(make: Any) -> None:
+    for command, expected in ((["--disable-worker"], True), (WORKER, False)):
+        host = make(command)
+        host.params["rollout_env"] = {"GPUSTACK_X": "1"}
+        assert ("GPUSTACK_X" in host.assess().spec["environment"]) is expected
+
+
+def test_check_mode_does_without_the_image(make: Any) -> None:
+    host = make(WORKER)
+    host.images.clear()
+    assert host.assess(needs_image=False).action == _situation.BEGIN
+    assert "prepare it first" in refusal(host)
+
+
+def test_an_image_that_is_not_the_pinned_one(make: Any) -> None:
+    host = make(WORKER)
+    host.params["image_id"] = "sha256:other"
+    assert "sha256:other" in refusal(host)
+
+
+def test_open_files_are_no_more_than_the_engine_may_have(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid_file = tmp_path / "docker.pid"
+    monkeypatch.setattr(_situation, "ENGINE_PID_FILE", str(pid_file))
+    (limit,) = make(WORKER).assess().spec["ulimits"]
+    assert limit["hard"] == 65535
+    pid_file.write_text("self")
+    assert _situation._engine_open_files() is None
+    monkeypatch.setattr(_situation, "_engine_open_files", lambda: 20000)
+    (limit,) = make(WORKER).assess().spec["ulimits"]
+    assert limit == {"name": "nofile", "soft": 20000, "hard": 20000}
+
+
+# Refusals
+
+
+def test_no_such_container(make: Any) -> None:
+    host = make(WORKER)
+    host.params["installation"] = "other"
+    assert "There is no container other" in refusal(host)
+
+
+def test_a_container_that_removes_itself(make: Any) -> None:
+    assert "--rm" in refusal(make(WORKER, AutoRemove=True))
+
+
+def test_data_in_the_containers_own_layer(make: Any) -> None:
+    host = make(["--data-dir", "/elsewhere", "--disable-worker"])
+    assert "docker cp" in refusal(host)
+
+
+def test_a_container_of_the_new_generation(make: Any) -> None:
+    host = make([], image="gpustack/gpustack:v2.2.3", entry_point=engine_records.V2_ENTRY_POINT)
+    assert "no legacy GPUStack" in refusal(host)
+
+
+def test_an_external_database(make: Any) -> None:
+    host = make(["--disable-worker", "--database-url", "postgresql://root:planted@db/x"])
+    message = refusal(host)
+    assert "only the embedded SQLite database" in message
+    assert "planted" not in message
+
+
+def test_a_directory_that_postgresql_cannot_enter(make: Any, data_dir: Path) -> None:
+    data_dir.chmod(0o700)
+    host = make(["--disable-worker"])
+    assert "gpustack_fix_permissions" in refusal(host)
+    host.params["fix_permissions"] = True
+    assert host.assess().action == _situation.BEGIN
+
+
+def test_a_worker_without_a_token(make: Any) -> None:
+    assert "set gpustack_token" in refusal(make(WORKER[:2]))
+
+
+def test_arguments_that_nobody_understands(make: Any) -> None:
+    assert "cannot be understood" in refusal(make([*WORKER, "--no-such-option", "1"]))
+
+
+def test_a_name_that_somebody_else_has(make: Any) -> None:
+    host = make(WORKER)
+    other = engine_records.container(name="wanted", image="nginx")
+    host.engine.records[other["Id"]] = other
+    host.params["container_name"] = "wanted"
+    assert "Another container is called wanted" in refusal(host)
+
+
+# What an earlier attempt left
+
+
+def test_an_upgraded_host_has_nothing_to_do(make: Any) -> None:
+    host = make(WORKER)
+    host.journal(("accept", "done"), ("done", "done"))
+    record = host.engine.records[host.inspect("gpustack")["Id"]]
+    record["Config"]["Labels"]["fleetops.gpustack.attempt"] = RUN
+    assert host.assess().action == _situation.NOTHING
+    host.params["release"] = "2.0.3"
+    assert "is GPUStack 2.2.3 already" in refusal(host)
+
+
+def test_an_upgraded_host_whose_container_is_another_one(make: Any) -> None:
+    host = make(WORKER)
+    host.journal(("accept", "done"), ("done", "done"))
+    assert "is not the one that it made" in refusal(host)
+
+
+@pytest.mark.parametrize("marks", [[], [("stop", "done"), ("create", "started")], [("accept", "started")]])
+def test_an_attempt_that_was_not_accepted_begins_again_under_its_name(make: Any, marks: Any) -> None:
+    host = make(WORKER)
+    host.journal(*marks, restart_policy={"Name": "always", "MaximumRetryCount": 0})
+    host.params.update(run_id="20270101T000000Z", release="2.0.3")
+    legacy = host.engine.records[host.inspect("gpustack")["Id"]]
+    legacy["Name"] = f"/gpustack-legacy-{RUN}"
+    legacy["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
+    found = host.assess()
+    assert found.action == _situation.AGAIN
+    assert found.attempt.name == RUN
+    assert found.attempt.restart_policy["Name"] == "always"
+    assert found.attempt.release == "2.0.3"
+    assert found.spec["name"] == "gpustack"
+
+
+def test_an_accepted_attempt_is_finished(make: Any) -> None:
+    host = make(WORKER)
+    host.journal(("accept", "done"), ("done", "started"))
+    assert host.assess().action == _situation.FINISH
+
+
+def test_a_new_try_after_a_way_back_needs_a_new_run_id(make: Any) -> None:
+    host = make(WORKER)
+    host.journal(("undo_begin", "started"), ("undo_done", "done"))
+    assert "give another run_id" in refusal(host)
+    host.params["run_id"] = "20270101T000000Z"
+    assert host.assess().action == _situation.BEGIN
+
+
+def test_an_interrupted_attempt_whose_legacy_container_is_gone(make: Any) -> None:
+    host = make(WORKER)
+    host.journal(("stop", "done"))
+    host.engine.records.clear()
+    assert "container.json" in refusal(host)
+
+
+def test_a_way_back_takes_acceptance_away(make: Any) -> None:
+    host = make(WORKER)
+    host.journal(("accept", "done"), ("done", "done"), ("undo_begin", "started"))
+    entries = _journal.read_entries(host.params["state_dir"])
+    assert _situation.accepted(entries) is False
+    assert from_entries(entries).name == RUN
