@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.lab import legacy
 from tests.lab.fleet import Fleet, Reach
 
 SAMPLER = Path(__file__).with_name("argv_sampler.py")
@@ -29,9 +30,9 @@ def known(fleet: Fleet) -> dict[str, str]:
     }
     for key in fleet.data["api_keys"]:
         found[f"API key {key['name']}"] = key["value"]
-    for name, value in fleet.data["planted_secrets"].items():
-        found[name] = value
-    return found
+    for user in fleet.data["users"]:
+        found[f"password of {user['username']}"] = user["password"]
+    return {**found, **legacy.PLANTED_ENVIRONMENT, "--huggingface-token": legacy.PLANTED_ARGUMENT}
 
 
 @contextmanager

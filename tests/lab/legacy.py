@@ -18,6 +18,11 @@ READY_TIMEOUT = 180.0
 VOLUME = "gpustack-data"
 DIRECTORY = "/data/gpustack"
 
+# Stand-ins for secrets where operators have them: in the environment of every container, in the arguments of workers.
+# The tests search everything that the collection leaves behind for these words.
+PLANTED_ENVIRONMENT = {"HF_TOKEN": "hf_LabPlantedInEnvironment01", "MIRROR_PASSWORD": "lab-planted-mirror-password-02"}
+PLANTED_ARGUMENT = "hf_LabPlantedInArguments03"
+
 
 def image(options: Options, host: Host) -> str:
     """The image for a host: releases of that line have one for NVIDIA GPUs and one for none."""
@@ -31,6 +36,8 @@ def run_command(options: Options, host: Host, arguments: list[str]) -> list[str]
     command += ["--network=host"]
     if host.gpus:
         command += ["--gpus", "all", "--ipc=host"]
+    for name, value in PLANTED_ENVIRONMENT.items():
+        command += ["-e", f"{name}={value}"]
     return [*command, "-v", f"{source}:/var/lib/gpustack", image(options, host), *arguments]
 
 
@@ -49,6 +56,7 @@ def start_server(options: Options, server: Host) -> None:
 def start_worker(options: Options, worker: Host, server: Host, token: str) -> None:
     """Start a worker's container."""
     arguments = ["--server-url", f"http://{server.address}", "--token", token, "--worker-ip", worker.address]
+    arguments += ["--huggingface-token", PLANTED_ARGUMENT]
     hosts.execute(worker, *run_command(options, worker, arguments))
 
 
