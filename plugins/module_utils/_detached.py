@@ -45,7 +45,7 @@ def run_detached(
     pid = os.fork()
     if pid == 0:
         _work_as_child(work, result, log, tuple(keep))
-    _, status = os.waitpid(pid, 0)
+    status = os.waitpid(pid, 0)[1]
     return _read_result(result, log, status)
 
 

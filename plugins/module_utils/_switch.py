@@ -199,6 +199,6 @@ def downtime(entries: list[dict[str, Any]], until: str) -> float | None:
 
 
 def _seconds(moment: str) -> float:
-    whole, _, fraction = moment.rstrip("Z").partition(".")
+    whole, _point, fraction = moment.rstrip("Z").partition(".")
     parsed = time.strptime(whole, "%Y-%m-%dT%H:%M:%S")
     return calendar.timegm(parsed) + float(f"0.{fraction or 0}")
