@@ -387,8 +387,8 @@ def libraries(params: Mapping[str, Any]) -> list[str]:
     if params["state"] != "upgraded":
         return ["docker"]
     record = DockerReader(params["docker_host"]).inspect(params["installation"])
-    is_worker = record is not None and describe(record).facts["role"] == "worker"
-    return ["docker"] if is_worker else ["docker", "psycopg"]
+    is_server = record is not None and describe(record).facts["role"] != "worker"
+    return ["docker", "psycopg"] if is_server else ["docker"]
 
 
 def keep_only_secrets_hidden(module: AnsibleModule) -> None:
