@@ -25,7 +25,12 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
-from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import DONE, STARTED, last_detail
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
+    DONE,
+    STARTED,
+    last_detail,
+    outcome_of,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import summary as journal_summary
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
 from ansible_collections.fleetops.gpustack.plugins.module_utils._situation import AGAIN, FINISH, NOTHING, Situation
@@ -120,10 +125,11 @@ def _switch(work: Work, progress: Progress) -> None:
 def _finish(work: Work) -> dict[str, Any]:
     """What follows acceptance; when it fails, the next run does it."""
     _finalize.settle(work)
-    with work.journal.step("done"):
-        _switch_steps.last(work, Progress({}, {}))
+    if outcome_of(work.journal.entries()) == "unfinished":
+        with work.journal.step("done"):
+            _switch_steps.last(work)
     return {
-        "outcome": "upgraded",
+        "outcome": outcome_of(work.journal.entries()),
         "downtime": downtime(work.journal.entries(), "accept"),
         **_what_is_there(work.attempt, work.engine.inspect),
     }

@@ -148,7 +148,7 @@ def accept(_work: Work, _progress: Progress) -> dict[str, Any]:
     return {}
 
 
-def last(work: Work, _progress: Progress) -> dict[str, Any]:
+def last(work: Work) -> None:
     """The new container inherits the old one's restart policy."""
     attempt = work.attempt
     work.engine.set_restart_policy(attempt.container_name, attempt.restart_policy)
@@ -158,7 +158,6 @@ def last(work: Work, _progress: Progress) -> dict[str, Any]:
             "come back by itself after a reboot. Change it with: docker update --restart unless-stopped "
             f"{attempt.container_name}"
         )
-    return {}
 
 
 def exit_message(work: Work, container_id: str) -> str:

@@ -21,6 +21,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _finalize,
     _journal,
     _releases,
+    _switch,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
@@ -80,6 +81,8 @@ class Server:
         self.first = self.engine.create("gpustack", _container_spec.create_body(self.spec))
         self.engine.start(self.first)
         self.engine.set_restart_policy(self.first, self.attempt.restart_policy)
+        self.work().journal.record("begin", "started", self.attempt.__dict__)
+        self.work().journal.record("done", "done")
 
     def run(self, fault: str | None = None) -> dict[str, Any]:
         return _finalize._finalize(self.work(fault))
@@ -152,19 +155,35 @@ def test_a_failure_leaves_the_container_as_it_was(server: Server, step: str) -> 
 def test_interrupted_anywhere_the_next_run_finalizes(
     server: Server, step: str, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class KilledError(BaseException):
-        """What a kill is to the code in it: no handler runs."""
+    interrupt(server, step, when, monkeypatch)
+    assert server.run()["outcome"] == "finalized"
+    assert_finalized(server)
 
+
+@pytest.mark.parametrize(("step", "outcome"), [("start", "upgraded"), ("done", "finalized")])
+def test_an_upgrade_brings_an_interrupted_finalize_to_one_of_its_ends(
+    server: Server, step: str, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(server, step, "before", monkeypatch)
+    assert _switch._finish(server.work())["outcome"] == outcome
+    assert_serves(server)
+    assert server.run()["outcome"] == "finalized"
+    assert_finalized(server)
+
+
+class KilledError(BaseException):
+    """What a kill is to the code in it: no handler runs."""
+
+
+def interrupt(server: Server, step: str, when: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def kill(_fault: _journal.Fault, at_step: str, at: str) -> None:
         if (at_step, at) == (f"finalize_{step}", when):
             raise KilledError
 
-    monkeypatch.setattr(_journal.Fault, "hit", kill)
-    with pytest.raises(KilledError):
-        server.run(f"finalize_{step}:{when}:kill")
-    monkeypatch.undo()
-    assert server.run()["outcome"] == "finalized"
-    assert_finalized(server)
+    with monkeypatch.context() as patch:
+        patch.setattr(_journal.Fault, "hit", kill)
+        with pytest.raises(KilledError):
+            server.run(f"finalize_{step}:{when}:kill")
 
 
 def test_a_definition_that_is_gone_is_told(server: Server) -> None:
