@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterator, Mapping, TypeVar
 
-REQUEST_SECONDS = 60
+#: A busy engine takes its time to start a container; this is where it is taken for hung.
+REQUEST_SECONDS = 180
 
 Answer = TypeVar("Answer")
 

@@ -36,11 +36,11 @@ TOKEN_VARIABLE = "GPUSTACK_TOKEN"
 
 
 class Situation(NamedTuple):
-    """What to do, in which attempt, and from which container to which."""
+    """What to do, in which attempt, and from which container to which; with nothing to do, the one that is there."""
 
     action: str
     attempt: Attempt
-    legacy: dict[str, Any]
+    container: dict[str, Any]
     spec: dict[str, Any]
     leftovers: list[dict[str, Any]]
 
@@ -87,7 +87,7 @@ def _already_there(params: Mapping[str, Any], reader: DockerReader, attempt: Att
             f"Container {attempt.container_name} is GPUStack {attempt.release} already, asked for {release}. From one "
             "2.x release to another this module does not go; set gpustack_version to the one that is there."
         )
-    return Situation(NOTHING, attempt, {}, {}, [])
+    return Situation(NOTHING, attempt, record, {}, [])
 
 
 def _interrupted(

@@ -90,17 +90,27 @@ def _preview(params: Mapping[str, Any], situation: Situation) -> dict[str, Any]:
     if situation.action == NOTHING:
         result.update(_what_is_there(situation.attempt, DockerReader(params["docker_host"]).inspect))
         result["outcome"] = journal_summary(params["state_dir"])["outcome"]
+        result["warnings"] = _not_running(situation)
     if situation.spec:
-        image = DockerReader(params["docker_host"]).image(situation.legacy["Image"]) or {}
-        before = _container_spec.from_inspect(situation.legacy, image)
+        image = DockerReader(params["docker_host"]).image(situation.container["Image"]) or {}
+        before = _container_spec.from_inspect(situation.container, image)
         result["diff"] = _container_spec.difference(before, situation.spec)
     return result
+
+
+def _not_running(situation: Situation) -> list[str]:
+    if is_running(situation.container):
+        return []
+    name = situation.attempt.container_name
+    return [
+        f"Container {name} is upgraded but does not run, which was not this module's doing; see docker logs {name}."
+    ]
 
 
 def _work(work: Work, situation: Situation) -> dict[str, Any]:
     if situation.action == FINISH:
         return _finish(work)
-    progress = Progress(situation.legacy, situation.spec)
+    progress = Progress(situation.container, situation.spec)
     try:
         if situation.action == AGAIN:
             _restore.go_back(work)
