@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -20,9 +21,10 @@ TARGETS = ("2.0.0", "2.0.3", "2.2.3")
 
 @pytest.fixture(scope="session")
 def lab_fleet() -> Iterator[Fleet]:
-    """The lab's fleet with every target image at hand, removed at the end."""
+    """The lab's fleet with every target image at hand, removed at the end; LAB_KEEP=1 keeps it for the next run."""
     yield lifecycle.up(Options(NAME, targets=TARGETS))
-    lifecycle.down(NAME)
+    if os.environ.get("LAB_KEEP") != "1":
+        lifecycle.down(NAME)
 
 
 @pytest.fixture(scope="module")
