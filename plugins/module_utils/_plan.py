@@ -92,7 +92,7 @@ def _view(name: str, node: dict[str, Any], settings: Settings, release: _release
 def _choose(node: dict[str, Any], candidates: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, str]:
     """Which installation this run is about, and what it needs."""
     journal = node["journal"]
-    if journal["outcome"] == "unfinished":
+    if journal["outcome"] in ("unfinished", "failed"):
         return _legacy_of_attempt(node, journal), RESUME
     ours = [each for each in candidates if each["generation"] == "v2" and each["attempt"]]
     if len(ours) == 1:

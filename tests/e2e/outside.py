@@ -13,6 +13,11 @@ from tests.lab.api import Client
 from tests.lab.fleet import Fleet, Reach
 
 DATA_DIR = "/data/gpustack"
+ROLLOUT = {
+    "GPUSTACK_DATA_MIGRATION",
+    "GPUSTACK_MIGRATION_DATA_DIR",
+    "GPUSTACK_MODEL_INSTANCE_RESCHEDULE_GRACE_PERIOD",
+}
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -94,25 +99,22 @@ def workers(client: Client, path: str = "/v2/workers") -> dict[str, dict[str, An
     return {worker["name"]: worker for worker in client.items(path)}
 
 
-def identity(worker: dict[str, Any]) -> tuple[Any, ...]:
-    """What must survive of a worker: id, name, uuid and its GPUs by index and name."""
+def gpus(worker: dict[str, Any]) -> list[tuple[int, str]]:
+    """Index and vendor of the GPUs of a worker, as the API shows it."""
     devices = (worker.get("status") or {}).get("gpu_devices") or []
-    return (
-        worker["id"],
-        worker["name"],
-        worker["worker_uuid"],
-        sorted((gpu["index"], gpu["vendor"].lower()) for gpu in devices),
-    )
+    return sorted((gpu["index"], gpu["vendor"].lower()) for gpu in devices)
 
 
-def recorded_identity(worker: dict[str, Any]) -> tuple[Any, ...]:
-    """The same of the lab's record of a legacy worker."""
-    return (
-        worker["id"],
-        worker["name"],
-        worker["worker_uuid"],
-        sorted((gpu["index"], gpu["vendor"].lower()) for gpu in worker["gpus"]),
-    )
+def recorded(fleet: Fleet) -> dict[str, tuple[Any, ...]]:
+    """What must survive of every worker, by name, as the lab noted it of the legacy fleet: id, uuid and GPUs."""
+    return {
+        worker["name"]: (
+            worker["id"],
+            worker["worker_uuid"],
+            sorted((gpu["index"], gpu["vendor"].lower()) for gpu in worker["gpus"]),
+        )
+        for worker in fleet.data["workers"]
+    }
 
 
 def assert_legacy_serves(fleet: Fleet) -> None:
@@ -121,24 +123,22 @@ def assert_legacy_serves(fleet: Fleet) -> None:
     assert is_legacy(server)
     assert is_running(server)
     found = workers(fleet.admin(), "/v1/workers")
-    assert [identity(found[name]) for name in sorted(found)] == [
-        recorded_identity(worker) for worker in sorted(fleet.data["workers"], key=lambda each: str(each["name"]))
-    ]
+    assert {name: (each["id"], each["worker_uuid"], gpus(each)) for name, each in found.items()} == recorded(fleet)
 
 
-def assert_upgraded(fleet: Fleet, release: str) -> None:
+def assert_upgraded(fleet: Fleet, release: str, finalized: bool = True) -> None:
     """The whole fleet runs a release, serves, and knows what it knew."""
     for name in fleet.hosts:
         container = gpustack(fleet.host(name))
         assert container["Config"]["Image"] == f"gpustack/gpustack:v{release}", name
         assert container["State"]["Running"], name
         assert container["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped", name
-        assert "GPUSTACK_DATA_MIGRATION" not in environment_of(container), name
-        assert "GPUSTACK_MODEL_INSTANCE_RESCHEDULE_GRACE_PERIOD" not in environment_of(container), name
+        rollout = ROLLOUT & set(environment_of(container))
+        assert bool(rollout) == (name == "server" and not finalized), name
     assert status(f"{fleet.data['server_url']}/readyz") == 200
     admin = fleet.admin()
     found = workers(admin)
-    for recorded in fleet.data["workers"]:
-        worker = found[recorded["name"]]
-        assert identity(worker) == recorded_identity(recorded)
-        assert worker["state"] == "ready", worker["state_message"]
+    assert {name: worker["state"] for name, worker in found.items()} == dict.fromkeys(recorded(fleet), "ready")
+    # The API of 2.2 shows no uuid.
+    uuids = {name: uuid for name, uuid in psql(fleet.host("server"), "SELECT name, worker_uuid FROM workers")}
+    assert {name: (each["id"], uuids[name], gpus(each)) for name, each in found.items()} == recorded(fleet)
