@@ -140,5 +140,5 @@ def assert_upgraded(fleet: Fleet, release: str, finalized: bool = True) -> None:
     found = workers(admin)
     assert {name: worker["state"] for name, worker in found.items()} == dict.fromkeys(recorded(fleet), "ready")
     # The API of 2.2 shows no uuid.
-    uuids = {name: uuid for name, uuid in psql(fleet.host("server"), "SELECT name, worker_uuid FROM workers")}
+    uuids = dict(psql(fleet.host("server"), "SELECT name, worker_uuid FROM workers"))
     assert {name: (each["id"], uuids[name], gpus(each)) for name, each in found.items()} == recorded(fleet)
