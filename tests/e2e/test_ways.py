@@ -64,7 +64,7 @@ SOMEBODY_ELSES = """
       register: found
     - name: Use what was found
       ansible.builtin.assert:
-        that: found.node.installations[0].release == '0.7.1'
+        that: found.installations[0].release == '0.7.1'
 """
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import datetime
 from typing import Any
 
@@ -81,8 +82,9 @@ def wait_ready(admin: Client, expected: set[str], since: float) -> list[dict[str
 
     def ready() -> list[dict[str, Any]] | None:
         workers = admin.items("/v1/workers")
-        fresh = {worker["name"] for worker in workers if worker["state"] == "ready" and _heartbeat(worker) > since}
-        return workers if expected <= fresh else None
+        fresh = [worker for worker in workers if worker["state"] == "ready" and _heartbeat(worker) > since]
+        # A worker sends its first heartbeat before its own API listens.
+        return workers if expected <= {worker["name"] for worker in fresh if _listens(worker)} else None
 
     found: list[dict[str, Any]] = wait_until(
         f"{', '.join(sorted(expected))} to be READY",
@@ -91,6 +93,14 @@ def wait_ready(admin: Client, expected: set[str], since: float) -> list[dict[str
         "see `docker logs` of the workers' containers on their hosts",
     )
     return found
+
+
+def _listens(worker: dict[str, Any]) -> bool:
+    try:
+        socket.create_connection((worker["ip"], worker["port"]), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _heartbeat(worker: dict[str, Any]) -> float:

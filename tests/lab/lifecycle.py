@@ -84,7 +84,7 @@ def reset(name: str) -> Fleet:
     with step("booting them"):
         _boot(fleet)
     with step("waiting for the legacy server and its workers"):
-        _wait_serving(fleet, since)
+        wait_serving(fleet, since)
         _write_late(fleet)
     return fleet
 
@@ -225,10 +225,11 @@ def _snapshot(fleet: Fleet) -> None:
             hosts.start(host)
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(pool.map(hosts.wait_booted, everyone))
-        _wait_serving(fleet, since)
+        wait_serving(fleet, since)
 
 
-def _wait_serving(fleet: Fleet, since: float) -> None:
+def wait_serving(fleet: Fleet, since: float) -> None:
+    """Return once the legacy server answers and every worker is READY by a heartbeat after `since`."""
     if fleet.options.hosts_only:
         return
     legacy.wait_serving(fleet.hosts["server"])
