@@ -37,7 +37,7 @@ def _debootstrap(root: Path) -> None:
     if mirror and mirror[1]:
         command.append(f"--keyring={mirror[1]}")
     command += ["bookworm", str(root), *([mirror[0]] if mirror else [])]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise LabError(f"debootstrap ended with {done.returncode}: {done.stdout[-800:]}{done.stderr[-800:]}")
 
@@ -45,6 +45,7 @@ def _debootstrap(root: Path) -> None:
 def _import(root: Path) -> None:
     excludes = [f"--exclude={pattern}" for pattern in LEFT_OUT]
     with subprocess.Popen(["tar", "-C", str(root), *excludes, "-c", "."], stdout=subprocess.PIPE) as tar:
-        done = subprocess.run([docker.client(), "import", "-", BASE], stdin=tar.stdout, capture_output=True, text=True)
+        command = [docker.client(), "import", "-", BASE]
+        done = subprocess.run(command, stdin=tar.stdout, capture_output=True, text=True, check=False)
     if tar.returncode != 0 or done.returncode != 0:
         raise LabError(f"{BASE} could not be imported (tar {tar.returncode}, docker {done.returncode}): {done.stderr}")

@@ -47,7 +47,7 @@ def build(tag: str, base: str, context: Path, changes: Sequence[str], args: Iter
         try:
             with log.open("wb") as sink:
                 command = [docker.client(), "start", "--attach", container]
-                code = subprocess.run(command, stdout=sink, stderr=sink).returncode
+                code = subprocess.run(command, stdout=sink, stderr=sink, check=False).returncode
             if code != 0:
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
                 raise LabError(f"{tag} could not be built (exit {code}, log {log}); the last lines say:\n{tail}")

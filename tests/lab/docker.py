@@ -33,7 +33,12 @@ def run(
     """Run one docker command and return it with its output as text."""
     try:
         done = subprocess.run(
-            [client(), *args], capture_output=True, input=stdin, timeout=timeout, env={**os.environ, **(env or {})}
+            [client(), *args],
+            capture_output=True,
+            input=stdin,
+            timeout=timeout,
+            env={**os.environ, **(env or {})},
+            check=False,
         )
     except FileNotFoundError as exc:
         raise LabError("no docker client on this machine; run `python -m tests.lab engine start`") from exc
@@ -76,7 +81,7 @@ def read_file(image: str, path: str) -> bytes:
     """The content of one file of an image."""
     container = out("create", image)
     try:
-        done = subprocess.run([client(), "cp", f"{container}:{path}", "-"], capture_output=True)
+        done = subprocess.run([client(), "cp", f"{container}:{path}", "-"], capture_output=True, check=False)
     finally:
         run("rm", container)
     if done.returncode != 0:
@@ -97,6 +102,7 @@ def build(tag: str, context: Path, *, args: dict[str, str] | None = None, log: P
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        check=False,
     )
     if log:
         log.write_text(done.stdout)

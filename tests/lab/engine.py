@@ -117,7 +117,14 @@ def _install() -> None:
 
 
 def _apt(args: list[str], env: dict[str, str]) -> None:
-    done = subprocess.run(["apt-get", "-q", *args], env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        ["apt-get", "-q", *args],
+        env=env,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
         raise LabError(f"apt-get {args[0]} ended with {done.returncode}; the last lines say:\n{tail}")

@@ -41,7 +41,7 @@ class Reach:
     def run(self, command: str, *, check: bool = True, stdin: str | None = None, timeout: float = 300) -> Result:
         """Run a shell command over ssh as the sudo user, as a controller would."""
         argv = [*access.ssh_command(self.folder, self.host), command]
-        done = subprocess.run(argv, capture_output=True, text=True, input=stdin or "", timeout=timeout)
+        done = subprocess.run(argv, capture_output=True, text=True, input=stdin or "", timeout=timeout, check=False)
         if check and done.returncode != 0:
             raise LabError(f"`{command}` on {self.host.name} ended with {done.returncode}: {done.stderr.strip()}")
         return Result(done.returncode, done.stdout, done.stderr)

@@ -30,7 +30,7 @@ def install(release: str, day: str, root: Path) -> None:
     command += ["--python-version", "3.11", "--python-platform", f"{platform.machine()}-manylinux_2_36"]
     # Wheels only: nothing is compiled. cachetools is imported by 0.7 and by no dependency of it declared.
     command += ["--only-binary", ":all:", f"gpustack=={release}", "cachetools"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise LabError(f"uv could not install GPUStack {release} as of {day}: {done.stderr[-1500:]}")
     for pattern in LEFT_OUT:
@@ -45,7 +45,7 @@ def _move_scripts(source: Path, target: Path) -> None:
     """Move the commands onto the PATH and point them at the image's Python instead of this machine's."""
     target.mkdir(parents=True)
     for script in source.iterdir():
-        first, _, rest = script.read_bytes().partition(b"\n")
+        first, _newline, rest = script.read_bytes().partition(b"\n")
         if first.startswith(b"#!") and b"python" in first:
             (target / script.name).write_bytes(b"#!/usr/bin/python3\n" + rest)
             (target / script.name).chmod(0o755)
@@ -70,8 +70,15 @@ def _install_tools(packages: Path) -> None:
             places[f"llama-box/{name}"] = "llama-box"
     for place, tool in places.items():
         (target / place).mkdir(parents=True)
-        shutil.copy(TOOLS / tool, target / place / tool)
+        _install_program(TOOLS / tool, target / place / tool)
     (target / "versions.json").write_text(json.dumps(versions))
+
+
+def _install_program(source: Path, target: Path) -> None:
+    """Install a stand-in; those in Python are kept without the line that names the image's interpreter."""
+    content = source.read_bytes()
+    target.write_bytes(content if content.startswith(b"#!") else b"#!/usr/bin/python3 -I\n" + content)
+    target.chmod(0o755)
 
 
 def _skip_pci_check(detector: Path) -> None:

@@ -217,7 +217,7 @@ def _snapshot(fleet: Fleet) -> None:
         everyone = fleet.hosts.values()
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(pool.map(hosts.stop, everyone))
-        for _, snapshot in _volumes_and_snapshots(fleet):
+        for _volume, snapshot in _volumes_and_snapshots(fleet):
             volumes.create(snapshot, {LABEL: fleet.data["name"]})
         volumes.clone(_volumes_and_snapshots(fleet))
         since = time.time()

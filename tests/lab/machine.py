@@ -31,7 +31,8 @@ def mirror_of(text: str) -> tuple[str, str] | None:
 def _mirror_of_stanzas(text: str) -> tuple[str, str] | None:
     for stanza in re.split(r"\n\s*\n", text):
         lines = [line for line in stanza.splitlines() if not line.startswith("#")]
-        fields = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines) if value}
+        parts = [line.partition(":") for line in lines]
+        fields = {key.lower(): value.strip() for key, _colon, value in parts if value}
         if fields.get("enabled", "yes").lower() == "no" or "deb" not in fields.get("types", "").split():
             continue
         if "bookworm" in fields.get("suites", "").split() and fields.get("uris"):
@@ -68,13 +69,15 @@ def apt_settings() -> str:
     return "".join(f"{line}\n" for line in dump.splitlines() if APT_SETTINGS.match(line) and not line.endswith(' "";'))
 
 
-def ca_bundle(environ: Mapping[str, str] = os.environ) -> Path | None:
+def ca_bundle(environ: Mapping[str, str] | None = None) -> Path | None:
     """The certificate authorities that this machine trusts, as one file."""
+    environ = os.environ if environ is None else environ
     named = [Path(environ[name]) for name in CA_VARIABLES if environ.get(name)]
     return next((path for path in [*named, CA_BUNDLE] if path.is_file()), None)
 
 
-def proxy_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def proxy_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The proxy settings of this machine's environment."""
+    environ = os.environ if environ is None else environ
     names = ("http_proxy", "https_proxy", "no_proxy")
     return {key: value for key, value in environ.items() if key.lower() in names}

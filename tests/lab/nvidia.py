@@ -49,13 +49,8 @@ def host_files(count: int, seed: str) -> list[HostFile]:
     files: list[HostFile] = [
         ("etc/gpustack-lab/gpus.csv", table(count, seed), 0o644),
         ("etc/tmpfiles.d/nvidia-standin.conf", device_nodes(count), 0o644),
-        (f"{HOME}/injection.py", (CONTEXT / "injection.py").read_bytes(), 0o644),
+        *toolkit_files(),
     ]
-    for name in ("nvidia-container-runtime", "nvidia-container-runtime-hook"):
-        files.append((f"{HOME}/{name}", (CONTEXT / name).read_bytes(), 0o755))
-    # Docker looks for the hook on its own PATH; the real toolkit installs it there too.
-    hook = f'#!/bin/sh\nexec /{HOME}/nvidia-container-runtime-hook "$@"\n'
-    files.append(("usr/local/bin/nvidia-container-runtime-hook", hook, 0o755))
     smi, library = _driver_files()
     files += [
         (f"{HOME}/nvidia-smi", smi, 0o755),
@@ -64,6 +59,18 @@ def host_files(count: int, seed: str) -> list[HostFile]:
         ("usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1", library, 0o755),
     ]
     return files
+
+
+def toolkit_files() -> list[HostFile]:
+    """The container toolkit: its programs are kept without the line that names the host's interpreter."""
+    programs: list[HostFile] = [
+        (f"{HOME}/{name}", b"#!/usr/bin/python3\n" + (CONTEXT / name).read_bytes(), 0o755)
+        for name in ("nvidia-container-runtime", "nvidia-container-runtime-hook")
+    ]
+    # Docker looks for the hook on its own PATH; the real toolkit installs it there too.
+    hook = f'#!/bin/sh\nexec /{HOME}/nvidia-container-runtime-hook "$@"\n'
+    module = (f"{HOME}/injection.py", (CONTEXT / "injection.py").read_bytes(), 0o644)
+    return [module, *programs, ("usr/local/bin/nvidia-container-runtime-hook", hook, 0o755)]
 
 
 @cache

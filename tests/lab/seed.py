@@ -82,6 +82,7 @@ def _load(host: hosts.Host, images: Sequence[str]) -> None:
             stdin=save.stdout,
             capture_output=True,
             text=True,
+            check=False,
         )
     if save.returncode != 0 or load.returncode != 0:
         raise LabError(f"the images {', '.join(images)} could not be loaded into a host: {load.stderr.strip()}")

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 from types import ModuleType
 
@@ -66,5 +65,7 @@ def test_the_nvidia_runtime_is_registered_on_gpu_hosts_alone() -> None:
 
 
 def test_the_programs_of_the_toolkit_can_be_run() -> None:
-    for name in ("nvidia-container-runtime", "nvidia-container-runtime-hook"):
-        assert os.access(nvidia.CONTEXT / name, os.X_OK)
+    programs = {path: content for path, content, mode in nvidia.toolkit_files() if mode == 0o755}
+    assert nvidia.RUNTIME.lstrip("/") in programs
+    for content in programs.values():
+        assert (content if isinstance(content, bytes) else content.encode()).startswith(b"#!/")

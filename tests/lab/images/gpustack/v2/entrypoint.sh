@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -31,6 +31,6 @@ fi
 
 if [ "$(setting splits_words)" = True ]; then
     # shellcheck disable=SC2068
-    exec tini -- /usr/local/lib/gpustack-lab/supervisor.py $@
+    exec tini -- /usr/bin/python3 -I /usr/local/lib/gpustack-lab/supervisor.py $@
 fi
-exec tini -- /usr/local/lib/gpustack-lab/supervisor.py "$@"
+exec tini -- /usr/bin/python3 -I /usr/local/lib/gpustack-lab/supervisor.py "$@"

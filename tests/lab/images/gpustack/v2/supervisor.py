@@ -1,4 +1,3 @@
-#!/usr/bin/python3 -I
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -112,7 +111,9 @@ class Supervisor:
         Path(self.service_environment["GPUSTACK_GATEWAY_CONFIG"]).unlink(missing_ok=True)  # an earlier start's
         say("[INFO] Starting gpustack prerun check.")
         done = subprocess.run(
-            ["gpustack", "prerun", *self.saved_arguments], env={**os.environ, **self.service_environment}
+            ["gpustack", "prerun", *self.saved_arguments],
+            env={**os.environ, **self.service_environment},
+            check=False,
         )
         if done.returncode != 0:
             raise BringUpError(
@@ -216,7 +217,7 @@ class Supervisor:
             say(f"[INFO] Postgres root password read from {path}.")
             return path.read_text().strip()
         letters = string.ascii_letters + string.digits + "!@#$%^&*_+="
-        drawn = secrets.choice(string.ascii_letters) + "".join(secrets.choice(letters) for _ in range(15))
+        drawn = secrets.choice(string.ascii_letters) + "".join(secrets.choice(letters) for _index in range(15))
         password = os.environ.get("POSTGRES_PASSWORD") or drawn
         path.touch(mode=0o600)
         path.write_text(f"{password}\n")
@@ -238,7 +239,8 @@ class Supervisor:
         self.database = subprocess.Popen(command, start_new_session=True)
         while self.database.poll() is None:
             say("[INFO] Checking Postgres readiness.")
-            if subprocess.run(["gosu", "postgres", "pg_isready", "-p", port, "-q"]).returncode == 0:
+            asked = subprocess.run(["gosu", "postgres", "pg_isready", "-p", port, "-q"], check=False)
+            if asked.returncode == 0:
                 say("[INFO] Postgres is ready.")
                 return
             say("[ERROR] Postgres is not ready.")
@@ -259,7 +261,8 @@ class Supervisor:
             return
         say(f"[INFO] Using GPUSTACK_MIGRATION_DATA_DIR: {source}.")
         url = f"postgresql://root@localhost:{settings['EMBEDDED_DATABASE_PORT']}/gpustack"
-        done = subprocess.run(["gpustack", "migrate", "--migration-data-dir", source, "--database-url", url])
+        command = ["gpustack", "migrate", "--migration-data-dir", source, "--database-url", url]
+        done = subprocess.run(command, check=False)
         if done.returncode != 0:
             say("[ERROR] Migration failed.")
             raise self.service_failed("gpustack-migration", 1)
