@@ -39,7 +39,7 @@ V2_ENTRY_POINTS = ("entrypoint.sh", "init")
 V2_IMAGE_VARIABLE_PREFIX = "GPUSTACK_RUNTIME_"
 #: Images of the same publisher that are no installation.
 OTHER_IMAGES = ("runner", "runtime", "benchmark-runner")
-RETIRED_NAME = re.compile(r"-(?:legacy|failed)-\d{8}T\d{6}Z$")
+RETIRED_NAME = re.compile(r"-(?:legacy|failed|rollout)-\d{8}T\d{6}Z$")
 _RELEASE = re.compile(r"^v?(\d+\.\d+\.\d+)(?:[-+.].*)?$")
 _ANONYMOUS_VOLUME = re.compile(r"^[0-9a-f]{64}$")
 
@@ -151,7 +151,8 @@ def installation(
         retired=bool(RETIRED_NAME.search(facts["name"])),
         supervisor=supervisor(container, everything, units),
         data_dir=data_directory(found.get("data_dir", IMAGE_DATA_DIR), mounts),
-        config_file=config_path and {"path": config_path, "keys": config_text and _options.config_keys(config_text)},
+        config_file=config_path
+        and {"path": config_path, "option_names": config_text and _options.config_keys(config_text)},
         options_problem=options_problem(found, config_path, config_text),
         server=server_facts(found, generation) if role_of(found) in ("server", "both") else None,
     )

@@ -10,9 +10,10 @@ import glob
 import os
 import re
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Sequence
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand, execute
 
 #: Device nodes that the vendors' drivers make.
 DEVICE_PATTERNS = (
@@ -88,13 +89,13 @@ _NVIDIA_FIELDS = ("index", "uuid", "name", "memory.total", "driver_version")
 _CUDA_VERSION = re.compile(r"CUDA (?:UMD )?Version\s*:\s*(\d+\.\d+)")
 
 
-def gpu(root: str = "/", path: str = STANDARD_PATH) -> dict[str, Any]:
+def gpu(run: RunCommand, root: str = "/", path: str = STANDARD_PATH) -> dict[str, Any]:
     """The evidence ``gpu``. ``root`` is where /dev, /sys and /opt are looked for."""
     return {
         "devices": devices(root),
         "pci": pci_devices(root),
         "modules": modules(root),
-        "tools": tools(root, path),
+        "tools": tools(run, root, path),
         "directories": [directory for directory in DIRECTORIES if os.path.isdir(below(root, directory))],
         "wsl": is_wsl(root),
     }
@@ -151,25 +152,25 @@ def is_wsl(root: str) -> bool:
     )
 
 
-def tools(root: str, path: str) -> dict[str, dict[str, Any]]:
+def tools(run: RunCommand, root: str, path: str) -> dict[str, dict[str, Any]]:
     """The vendors' tools that are installed; NVIDIA's is asked for its GPUs."""
     found: dict[str, dict[str, Any]] = {}
     for name, directories in TOOLS.items():
         search = [below(root, directory) for directory in path.split(":") + list(directories)]
         tool = shutil.which(name, path=":".join(search))
         if tool:
-            found[name] = nvidia_smi(tool) if name == "nvidia-smi" else {"path": tool, "rc": None}
+            found[name] = nvidia_smi(run, tool) if name == "nvidia-smi" else {"path": tool, "rc": None}
     return found
 
 
-def nvidia_smi(tool: str) -> dict[str, Any]:
+def nvidia_smi(run: RunCommand, tool: str) -> dict[str, Any]:
     """What nvidia-smi says: GPUs with their driver, and the newest CUDA version that the driver supports."""
     questions: tuple[list[str], ...] = (
         ["--query-gpu=" + ",".join(_NVIDIA_FIELDS), "--format=csv,noheader,nounits"],
         [],
     )
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
-        (code, gpus, error), (_code, overview, _error) = pool.map(lambda arguments: output(tool, arguments), questions)
+        (code, gpus, error), (_code, overview, _error) = pool.map(lambda asked: output(run, tool, asked), questions)
     version = _CUDA_VERSION.search(overview)
     return {
         "path": tool,
@@ -180,23 +181,11 @@ def nvidia_smi(tool: str) -> dict[str, Any]:
     }
 
 
-def output(tool: str, arguments: Sequence[str]) -> tuple[int | None, str, str | None]:
+def output(run: RunCommand, tool: str, arguments: Sequence[str]) -> tuple[int | None, str, str | None]:
     """Exit status, output and error of a tool that gets a limited time."""
-    try:
-        process = subprocess.run(
-            [tool, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=TOOL_TIMEOUT,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return None, "", f"no answer within {TOOL_TIMEOUT:g} s"
-    except OSError as error:
-        return None, "", error.strerror or str(error)
-    text = process.stdout.decode("utf-8", "replace")
-    return process.returncode, text, text.strip()[:200] if process.returncode else None
+    done = execute(run, [tool, *arguments], TOOL_TIMEOUT)
+    text = done.output + done.error
+    return done.status, done.output, text.strip()[:200] if done.status != 0 else None
 
 
 def parse_nvidia_gpus(text: str) -> list[dict[str, Any]]:

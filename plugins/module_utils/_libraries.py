@@ -19,10 +19,11 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 from typing import Any, Iterator, NamedTuple
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils._command import Finished, RunCommand, execute
 
 # An index that does not answer must not hold up a fleet: pip gives up after two tries of this long.
 INDEX_TIMEOUT = 15
@@ -102,7 +103,7 @@ def wheel_platforms(libc: str, libc_version: str, machine: str) -> list[str]:
     return [*newest_first, f"manylinux2014_{machine}"]
 
 
-def probe(python: str, requirements: list[Requirement]) -> dict[str, str | None]:
+def probe(run: RunCommand, python: str, requirements: list[Requirement]) -> dict[str, str | None]:
     """Versions of the libraries that this interpreter really imports, None for the others."""
     script = (
         "import importlib, json, sys\n"
@@ -115,9 +116,9 @@ def probe(python: str, requirements: list[Requirement]) -> dict[str, str | None]
         "print(json.dumps(found))\n"
     )
     names = [requirement.module for requirement in requirements]
-    done = _execute([python, "-B", "-c", script, *names], PROBE_SECONDS)
+    done = execute(run, [python, "-B", "-c", script, *names], PROBE_SECONDS)
     try:
-        return dict(json.loads(done.stdout.splitlines()[-1]))
+        return dict(json.loads(done.output.splitlines()[-1]))
     except (ValueError, IndexError):
         return dict.fromkeys(names)
 
@@ -126,11 +127,11 @@ def missing(found: dict[str, str | None], requirements: list[Requirement]) -> li
     return [requirement for requirement in requirements if not requirement.accepts(found.get(requirement.module))]
 
 
-def ensure(state_dir: str, server: bool, wheels: str | None, check_mode: bool) -> dict[str, Any]:
+def ensure(run: RunCommand, state_dir: str, server: bool, wheels: str | None, check_mode: bool) -> dict[str, Any]:
     """Have every library in this module's interpreter or in the private environment; `actions` says what was done."""
     requirements = required(server)
     for python in (sys.executable, environment_python(state_dir)):
-        found = probe(python, requirements)
+        found = probe(run, python, requirements)
         if not missing(found, requirements):
             return {"changed": False, "actions": [], "python": python, "versions": found}
     lacking = ", ".join(requirement.specifier for requirement in requirements)
@@ -139,7 +140,7 @@ def ensure(state_dir: str, server: bool, wheels: str | None, check_mode: bool) -
     if not check_mode:
         os.makedirs(state_dir, mode=0o700, exist_ok=True)
         with _one_builder(state_dir):
-            found = _build(state_dir, requirements, wheels)
+            found = _build(run, state_dir, requirements, wheels)
     return {"changed": True, "actions": [action], "python": environment_python(state_dir), "versions": found}
 
 
@@ -159,18 +160,20 @@ def _site_packages(environment: str) -> str:
     return os.path.join(environment, "lib", f"python{_python_version()}", "site-packages")
 
 
-def _build(state_dir: str, requirements: list[Requirement], wheels: str | None) -> dict[str, str | None]:
+def _build(
+    run: RunCommand, state_dir: str, requirements: list[Requirement], wheels: str | None
+) -> dict[str, str | None]:
     """Build aside, prove by importing, then rename."""
     final = environment_path(state_dir)
     new, old = final + ".new", final + ".old"
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
     try:
-        _create_environment(new, requirements)
-        _install(new, requirements, _wheel_directory(wheels, os.path.join(new, "wheels"), requirements))
+        _create_environment(run, new, requirements)
+        _install(run, new, requirements, _wheel_directory(wheels, os.path.join(new, "wheels"), requirements))
         shutil.rmtree(os.path.join(new, "wheels"), ignore_errors=True)
         python = os.path.join(new, "bin", "python")
-        found = probe(python, requirements)
+        found = probe(run, python, requirements)
         broken = ", ".join(requirement.module for requirement in missing(found, requirements))
         if broken:
             raise _error(requirements, f"the packages were installed, but {broken} cannot be imported")
@@ -183,15 +186,15 @@ def _build(state_dir: str, requirements: list[Requirement], wheels: str | None) 
     return found
 
 
-def _create_environment(path: str, requirements: list[Requirement]) -> None:
-    done = _execute([sys.executable, "-B", "-m", "venv", "--without-pip", path], PROBE_SECONDS)
-    if done.returncode != 0:
+def _create_environment(run: RunCommand, path: str, requirements: list[Requirement]) -> None:
+    done = execute(run, [sys.executable, "-B", "-m", "venv", "--without-pip", path], PROBE_SECONDS)
+    if done.status != 0:
         raise _error(requirements, f"{sys.executable} -m venv failed: {_reason(done)}")
 
 
-def _install(environment: str, requirements: list[Requirement], wheels: str | None) -> None:
+def _install(run: RunCommand, environment: str, requirements: list[Requirement], wheels: str | None) -> None:
     """Run a pip that need not belong to the environment, and let it install there and nowhere else."""
-    pip = _pip_of_wheels(wheels, requirements) if wheels else _pip_of_target(environment, requirements)
+    pip = _pip_of_wheels(run, wheels, requirements) if wheels else _pip_of_target(run, environment, requirements)
     command = [*pip, "install", "--quiet", "--no-input", "--no-cache-dir", "--disable-pip-version-check"]
     # Nothing is ever built from source on a host: that would run foreign code as root and want a compiler.
     command += ["--only-binary=:all:", "--target", _site_packages(environment)]
@@ -199,28 +202,28 @@ def _install(environment: str, requirements: list[Requirement], wheels: str | No
         command += ["--no-index", "--find-links", wheels]
     else:
         command += ["--timeout", str(INDEX_TIMEOUT), "--retries", str(INDEX_RETRIES)]
-    done = _execute(command + [requirement.specifier for requirement in requirements], INSTALL_SECONDS)
-    if done.returncode != 0:
+    done = execute(run, command + [requirement.specifier for requirement in requirements], INSTALL_SECONDS)
+    if done.status != 0:
         source = f"the wheels in {wheels}" if wheels else "the package index"
         raise _error(requirements, f"pip could not install from {source}: {_reason(done)}")
 
 
-def _pip_of_target(environment: str, requirements: list[Requirement]) -> list[str]:
+def _pip_of_target(run: RunCommand, environment: str, requirements: list[Requirement]) -> list[str]:
     """The system's pip, which only has to write into the environment, else the one that Python carries along."""
-    if _execute([sys.executable, "-B", "-m", "pip", "--version"], PROBE_SECONDS).returncode == 0:
+    if execute(run, [sys.executable, "-B", "-m", "pip", "--version"], PROBE_SECONDS).status == 0:
         return [sys.executable, "-B", "-m", "pip"]
     python = os.path.join(environment, "bin", "python")
-    if _execute([python, "-B", "-m", "ensurepip"], INSTALL_SECONDS).returncode == 0:
+    if execute(run, [python, "-B", "-m", "ensurepip"], INSTALL_SECONDS).status == 0:
         return [python, "-B", "-m", "pip"]
     raise _error(requirements, f"{sys.executable} has neither pip nor ensurepip")
 
 
-def _pip_of_wheels(wheels: str, requirements: list[Requirement]) -> list[str]:
+def _pip_of_wheels(run: RunCommand, wheels: str, requirements: list[Requirement]) -> list[str]:
     """pip runs straight out of its own wheel. A directory for several Pythons holds several; the newest that runs."""
     pips = [name for name in os.listdir(wheels) if re.match(r"pip-[0-9][^-]*-.*\.whl$", name)]
     for name in sorted(pips, key=lambda name: _numbers(name[len("pip-") :]), reverse=True):
         pip = [sys.executable, "-B", os.path.join(wheels, name, "pip")]
-        if _execute([*pip, "--version"], PROBE_SECONDS).returncode == 0:
+        if execute(run, [*pip, "--version"], PROBE_SECONDS).status == 0:
             return pip
     raise _error(requirements, f"{wheels} holds no wheel of pip itself (pip-*.whl) that this Python runs")
 
@@ -271,31 +274,13 @@ def _error(requirements: list[Requirement], cause: str) -> LibrariesError:
     )
 
 
-def _execute(command: list[str], seconds: int) -> subprocess.CompletedProcess[str]:
-    """Run to the end, in a directory that holds no modules. What cannot be run or finished counts as failed."""
-    try:
-        return subprocess.run(
-            command,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 124, "", f"no end after {seconds} s")
-    except OSError as error:
-        return subprocess.CompletedProcess(command, 127, "", str(error))
-
-
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
+def _reason(done: Finished) -> str:
     """Why a command failed, in the words that it ended with."""
-    if done.returncode < 0:
-        return f"it was killed by signal {-done.returncode}"
-    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    if done.status is not None and done.status < 0:
+        return f"it was killed by signal {-done.status}"
+    lines = [line.strip() for line in (done.error or done.output).splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")]
-    return (errors or lines or [f"it ended with {done.returncode} and no word"])[-1]
+    return (errors or lines or [f"it ended with {done.status} and no word"])[-1]
 
 
 def _python_version() -> str:

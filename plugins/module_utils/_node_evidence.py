@@ -24,6 +24,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _sqlite_reader,
     _supervisors,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import (
     DockerReader,
     DockerReaderError,
@@ -61,11 +62,11 @@ class Engine:
     image: Mapping[str, Any] | None = None
 
 
-def evidence(request: Request) -> dict[str, Any]:
+def evidence(request: Request, run: RunCommand) -> dict[str, Any]:
     """The evidence of this host. Slow parts run side by side."""
     with ThreadPoolExecutor(max_workers=4) as pool:
-        libraries = pool.submit(library_versions, request.state_dir)
-        gpu = pool.submit(_gpu_evidence.gpu)
+        libraries = pool.submit(library_versions, run, request.state_dir)
+        gpu = pool.submit(_gpu_evidence.gpu, run)
         units = pool.submit(_supervisors.unit_commands)
         engine = read_engine(request)
         mountinfo = _host_facts.mounts()
@@ -273,12 +274,12 @@ def lock(state_dir: str) -> dict[str, Any]:
         return {"held": False, "pid": None, "since": None, "run": None, "error": str(error)}
 
 
-def library_versions(state_dir: str) -> dict[str, Any]:
+def library_versions(run: RunCommand, state_dir: str) -> dict[str, Any]:
     """Versions of the writers' libraries, in the interpreter that has more of them: this one or the private one."""
     requirements = _libraries.required(server=True)
     private = _libraries.environment_python(state_dir)
     candidates = [sys.executable] + ([private] if os.path.exists(private) else [])
     with ThreadPoolExecutor(max_workers=len(candidates)) as pool:
-        probed = list(pool.map(lambda python: _libraries.probe(python, requirements), candidates))
+        probed = list(pool.map(lambda python: _libraries.probe(run, python, requirements), candidates))
     best = max(probed, key=lambda versions: len(requirements) - len(_libraries.missing(versions, requirements)))
     return dict(best, venv=len(candidates) > 1)

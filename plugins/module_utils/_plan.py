@@ -142,7 +142,7 @@ def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
         "image": view.settings.image,
         "container_name": view.settings.choice(view.name, "container_name"),
         "network": view.settings.choice(view.name, "network"),
-        "config_file_keys": (installation.get("config_file") or {}).get("keys"),
+        "config_file_keys": (installation.get("config_file") or {}).get("option_names"),
     }
     try:
         return _container_spec.preview(installation, view.release, flags, settings)
@@ -158,7 +158,7 @@ def _losses(view: HostView, leftovers: Sequence[dict[str, Any]]) -> Iterator[dic
     classes: dict[str, list[str]] = {}
     for finding in (view.database or {}).get("findings", []):
         if finding["code"] in LOSS_CLASSES:
-            classes.setdefault(LOSS_CLASSES[finding["code"]], []).extend(str(item) for item in finding["items"])
+            classes.setdefault(LOSS_CLASSES[finding["code"]], []).extend(str(item) for item in finding["rows"])
     for leftover in leftovers:
         if leftover["loss"]:
             classes.setdefault(leftover["loss"], []).append(leftover["item"])

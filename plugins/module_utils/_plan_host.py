@@ -349,7 +349,7 @@ def _check_findings(view: HostView, database: dict[str, Any]) -> Iterator[Proble
 
 def _named(finding: dict[str, Any]) -> str:
     """The first rows of a finding by name, and how many more there are."""
-    items = [str(item) for item in finding["items"][:5]]
+    items = [str(item) for item in finding["rows"][:5]]
     if not items:
         return f"{finding['count']} rows"
     more = finding["count"] - len(items)

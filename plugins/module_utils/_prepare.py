@@ -15,6 +15,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _image,
     _libraries,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader, DockerReaderError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine, EngineError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock, LockHeldError
@@ -28,15 +29,17 @@ class PrepareError(Exception):
         self.facts = facts
 
 
-def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
+def run(
+    params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None], run_command: RunCommand
+) -> dict[str, Any]:
     """Prepare the host, or in check mode say what that would do; nothing is written then."""
     result: dict[str, Any] = {"changed": False, "actions": [], "warnings": [], "image": None, "gpus": None}
     try:
         if check_mode:
-            _prepare(params, True, result, report)
+            _prepare(params, True, result, report, run_command)
         else:
             with HostLock(params["state_dir"], params["run_id"]):
-                _prepare(params, False, result, report)
+                _prepare(params, False, result, report, run_command)
     except _libraries.LibrariesError as error:
         raise PrepareError(str(error), {**_facts(result), "wheels_wanted": error.wanted}) from None
     except (_image.ImageError, _gpu_trial.TrialError, DockerReaderError, EngineError, LockHeldError, OSError) as error:
@@ -50,11 +53,15 @@ def _facts(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(
-    params: Mapping[str, Any], check_mode: bool, result: dict[str, Any], report: Callable[[str], None]
+    params: Mapping[str, Any],
+    check_mode: bool,
+    result: dict[str, Any],
+    report: Callable[[str], None],
+    run_command: RunCommand,
 ) -> None:
     reader = DockerReader(params["docker_host"])
     report("libraries")
-    _have_libraries(params, reader, check_mode, result)
+    _have_libraries(params, reader, check_mode, result, run_command)
     if not (params["prepare_image"] or params["prepare_trial"]):
         return
     report("image")
@@ -64,11 +71,18 @@ def _prepare(
         _try_image(params, result)
 
 
-def _have_libraries(params: Mapping[str, Any], reader: DockerReader, check_mode: bool, result: dict[str, Any]) -> None:
+def _have_libraries(
+    params: Mapping[str, Any],
+    reader: DockerReader,
+    check_mode: bool,
+    result: dict[str, Any],
+    run_command: RunCommand,
+) -> None:
     """The other parts need the Docker SDK: with `prepare_libraries` off it has to be there already."""
     build = params["prepare_libraries"]
     server = build and _is_server(reader, params["installation"])
-    outcome = _libraries.ensure(params["state_dir"], server, params["wheels"], check_mode or not build)
+    only_look = check_mode or not build
+    outcome = _libraries.ensure(run_command, params["state_dir"], server, params["wheels"], only_look)
     if outcome["changed"] and not build:
         if check_mode:
             return

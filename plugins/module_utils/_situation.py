@@ -226,7 +226,7 @@ def _build(
         "attempt": attempt.name,
         "restart_policy": dict(attempt.restart_policy),
         "host_hostname": socket.gethostname(),
-        "config_file_keys": config_file.get("keys"),
+        "config_file_keys": config_file.get("option_names"),
     }
     release = _releases.find(attempt.release, allow_unproven=True)
     image = reader.image(legacy["Image"]) or {}

@@ -117,7 +117,7 @@ def declared_columns(connection: Any, table: str) -> dict[str, str]:
 
 def finding(code: str, table: str, count: int, items: Iterable[Any]) -> dict[str, Any]:
     """One finding."""
-    return {"code": code, "table": table, "count": count, "items": list(dict.fromkeys(str(item) for item in items))}
+    return {"code": code, "table": table, "count": count, "rows": list(dict.fromkeys(str(item) for item in items))}
 
 
 def matching_rows(connection: Any, rule: Rule) -> dict[str, Any]:

@@ -359,7 +359,6 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import Loc
 from ansible_collections.fleetops.gpustack.plugins.module_utils._snapshot import SnapshotError
 
 RUN: dict[str, Callable[[Mapping[str, Any], bool, Callable[[str], None]], dict[str, Any]]] = {
-    "prepared": _prepare.run,
     "upgraded": _switch.run,
     "finalized": _finalize.run,
     "legacy": _restore.run,
@@ -397,6 +396,12 @@ def keep_only_secrets_hidden(module: AnsibleModule) -> None:
     others = {module.params["token"], module.params["registry_password"]}
     shown = set(environment.values()) - set(_masking.secret_values((), environment)) - others
     module.no_log_values.difference_update(shown)
+
+
+def carry_out(module: AnsibleModule, params: Mapping[str, Any]) -> dict[str, Any]:
+    if params["state"] == "prepared":
+        return _prepare.run(params, module.check_mode, module.debug, module.run_command)
+    return RUN[params["state"]](params, module.check_mode, module.debug)
 
 
 def finish(module: AnsibleModule, result: dict[str, Any]) -> None:
@@ -461,7 +466,7 @@ def main() -> None:
     try:
         if params["state"] != "prepared" and not module.check_mode:
             _respawn.ensure(libraries(params), params["state_dir"])
-        result = RUN[params["state"]](params, module.check_mode, module.debug)
+        result = carry_out(module, params)
     except EXPECTED as error:
         module.fail_json(msg=str(error), **getattr(error, "facts", {}))
     finish(module, result)

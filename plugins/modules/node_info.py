@@ -308,13 +308,13 @@ installations:
       description: What is set of the engine's V(HostConfig), by the engine's names, without mounts and secrets.
       type: dict
     config_file:
-      description: The YAML configuration file, or V(null). RV(ignore:keys) is V(null) when it could not be read.
+      description: The YAML configuration file, or V(null). V(null) for RV(ignore:option_names) when it was not readable.
       type: dict
       contains:
         path:
           description: Path in the container.
           type: str
-        keys:
+        option_names:
           description: Its top-level keys.
           type: list
           elements: str
@@ -473,7 +473,7 @@ installations:
             count:
               description: How many rows.
               type: int
-            items:
+            rows:
               description: Names of the first of them.
               type: list
               elements: str
@@ -700,7 +700,7 @@ def arguments() -> dict[str, Any]:
 def main() -> None:
     """Entry point."""
     module = AnsibleModule(argument_spec=arguments(), supports_check_mode=True)
-    module.exit_json(changed=False, **evidence(Request(**module.params)))
+    module.exit_json(changed=False, **evidence(Request(**module.params), module.run_command))
 
 
 if __name__ == "__main__":

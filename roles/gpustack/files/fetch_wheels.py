@@ -58,7 +58,8 @@ def download(wanted: dict[str, Any], directory: str) -> None:
     command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", wanted["python"]]
     for platform in wanted["platforms"]:
         command += ["--platform", platform]
-    done = subprocess.run([*command, "--dest", directory, *wanted["packages"]], capture_output=True, text=True)
+    command += ["--dest", directory, *wanted["packages"]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise FetchError(f"the controller's pip could not download wheels for {target}: {reason}; {way_out}")

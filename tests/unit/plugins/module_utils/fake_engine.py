@@ -38,7 +38,7 @@ class FakeEngine:
         return {record["Name"].lstrip("/") for record in self.records.values()}
 
     def with_label(self, label: str) -> list[dict[str, Any]]:
-        name, _, value = label.partition("=")
+        name, _equals, value = label.partition("=")
         return [copy.deepcopy(r) for r in self.records.values() if r["Config"]["Labels"].get(name) == value]
 
     def create(self, name: str, config: Mapping[str, Any]) -> str:

@@ -154,7 +154,7 @@ def test_a_configuration_file_is_read_through_the_mounts() -> None:
     assert installation.facts["role"] == "worker"
     assert installation.facts["config_file"] == {
         "path": "/config/config.yaml",
-        "keys": ["server_url", "token", "labels"],
+        "option_names": ["server_url", "token", "labels"],
     }
     assert installation.settings.get("server_url") == "http://s:8080"
     assert installation.settings.source("token") == "config"
@@ -164,7 +164,7 @@ def test_a_configuration_file_is_read_through_the_mounts() -> None:
 def test_a_configuration_file_that_cannot_be_read_is_a_problem() -> None:
     facts = only(container(command=["--config-file", "/config.yaml"]))
     assert "/config.yaml" in facts["options_problem"]
-    assert facts["config_file"]["keys"] is None
+    assert facts["config_file"]["option_names"] is None
 
 
 def test_arguments_that_cannot_be_understood_are_a_problem_and_still_tell_the_role() -> None:
@@ -274,6 +274,7 @@ def test_a_worker_has_no_server_part() -> None:
     [
         ("gpustack-legacy-20261124T030000Z", True),
         ("gpustack-failed-20261124T030000Z", True),
+        ("gpustack-rollout-20261124T030000Z", True),
         ("gpustack-legacy", False),
         ("gpustack", False),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _gpu_evidence
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.module_run import run_command
 
 GPUS = """\
 0, GPU-1, NVIDIA H100 80GB HBM3, 81559, 570.133.20
@@ -47,7 +48,7 @@ def pci(root: Path, address: str, vendor: str, device_class: str) -> None:
 
 
 def test_a_host_without_accelerators(tmp_path: Path) -> None:
-    found = _gpu_evidence.gpu(str(tmp_path), path=str(tmp_path))
+    found = _gpu_evidence.gpu(run_command, str(tmp_path), path=str(tmp_path))
     assert found == {"devices": [], "pci": [], "modules": [], "tools": {}, "directories": [], "wsl": False}
 
 
@@ -80,14 +81,14 @@ def test_modules_directories_and_wsl(tmp_path: Path) -> None:
     write(tmp_path, "sys/module/nvidia/version", "570")
     write(tmp_path, "opt/dtk/version")
     write(tmp_path, "proc/sys/kernel/osrelease", "5.15.153.1-Microsoft-standard-WSL2\n")
-    found = _gpu_evidence.gpu(str(tmp_path), path=str(tmp_path))
+    found = _gpu_evidence.gpu(run_command, str(tmp_path), path=str(tmp_path))
     assert (found["modules"], found["directories"], found["wsl"]) == (["nvidia"], ["/opt/dtk"], True)
 
 
 def test_nvidia_smi_tells_gpus_driver_and_cuda(tmp_path: Path) -> None:
     path = tool(tmp_path, "usr/bin/nvidia-smi", SMI)
-    (found,) = _gpu_evidence.gpu(str(tmp_path), path="/usr/bin")["tools"].values()
-    assert found == {
+    found = _gpu_evidence.gpu(run_command, str(tmp_path), path="/usr/bin")["tools"]
+    assert found["nvidia-smi"] == {
         "path": path,
         "rc": 0,
         "error": None,
@@ -106,7 +107,7 @@ def test_nvidia_smi_tells_gpus_driver_and_cuda(tmp_path: Path) -> None:
 
 def test_a_driver_that_does_not_answer_is_told(tmp_path: Path) -> None:
     path = tool(tmp_path, "nvidia-smi", "#!/bin/sh\necho 'NVIDIA-SMI has failed: no driver'; exit 9\n")
-    found = _gpu_evidence.nvidia_smi(path)
+    found = _gpu_evidence.nvidia_smi(run_command, path)
     assert (found["rc"], found["gpus"]) == (9, [])
     assert "no driver" in found["error"]
 
@@ -114,18 +115,18 @@ def test_a_driver_that_does_not_answer_is_told(tmp_path: Path) -> None:
 def test_a_tool_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_gpu_evidence, "TOOL_TIMEOUT", 0.1)
     path = tool(tmp_path, "nvidia-smi", "#!/bin/sh\nexec sleep 30\n")
-    found = _gpu_evidence.nvidia_smi(path)
+    found = _gpu_evidence.nvidia_smi(run_command, path)
     assert (found["rc"], found["error"]) == (None, "no answer within 0.1 s")
 
 
 def test_a_tool_that_cannot_be_run_is_told(tmp_path: Path) -> None:
     path = tool(tmp_path, "nvidia-smi", "#!/no/such/interpreter\n")
-    assert "No such file" in _gpu_evidence.nvidia_smi(path)["error"]
+    assert "No such file" in _gpu_evidence.nvidia_smi(run_command, path)["error"]
 
 
 def test_other_vendors_tools_are_only_found(tmp_path: Path) -> None:
     path = tool(tmp_path, "opt/hyhal/bin/hy-smi", "#!/bin/sh\nexit 1\n")
-    assert _gpu_evidence.tools(str(tmp_path), "/usr/bin") == {"hy-smi": {"path": path, "rc": None}}
+    assert _gpu_evidence.tools(run_command, str(tmp_path), "/usr/bin") == {"hy-smi": {"path": path, "rc": None}}
 
 
 def test_memory_that_a_gpu_does_not_tell() -> None:

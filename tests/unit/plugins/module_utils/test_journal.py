@@ -121,7 +121,7 @@ def test_a_fault_that_kills(tmp_path: Path, when: str, worked: bool) -> None:
         with journal(tmp_path, f"create:{when}:kill").step("create"):
             witness.touch()
         os._exit(0)
-    _, status = os.waitpid(pid, 0)
+    _pid, status = os.waitpid(pid, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
     assert witness.exists() is worked
     assert marks(tmp_path) == [("create", "started")]
@@ -133,10 +133,10 @@ def test_a_fault_that_pauses(tmp_path: Path) -> None:
         with journal(tmp_path, "create:before:pause").step("create"):
             pass
         os._exit(0)
-    _, status = os.waitpid(pid, os.WUNTRACED)
+    _pid, status = os.waitpid(pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
     os.kill(pid, signal.SIGCONT)
-    _, status = os.waitpid(pid, 0)
+    _pid, status = os.waitpid(pid, 0)
     assert status == 0
     assert marks(tmp_path) == [("create", "started"), ("create", "done")]
 

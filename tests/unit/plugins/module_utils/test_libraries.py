@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _libraries
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.module_run import run_command
 
 
 @pytest.mark.parametrize(
@@ -65,13 +66,13 @@ def test_wheels_for_this_host_include_pip_and_what_another_python_would_not_add(
 
 def test_probe_reports_what_does_not_import_as_missing() -> None:
     absent = _libraries.Requirement("fleetops_no_such_library", "none", (1,), (2,))
-    found = _libraries.probe(sys.executable, [absent])
+    found = _libraries.probe(run_command, sys.executable, [absent])
     assert found == {"fleetops_no_such_library": None}
     assert _libraries.missing(found, [absent]) == [absent]
 
 
 def test_probe_of_an_interpreter_that_is_not_there() -> None:
-    assert _libraries.probe("/nonexistent/python", [_libraries.DOCKER]) == {"docker": None}
+    assert _libraries.probe(run_command, "/nonexistent/python", [_libraries.DOCKER]) == {"docker": None}
 
 
 def test_only_wheels_leave_a_tar_file_and_none_leaves_the_directory(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def wheels(tmp_path: Path) -> Path:
 
 def build(state_dir: Path, wheels: Path) -> dict[str, str | None]:
     state_dir.mkdir(exist_ok=True)
-    return _libraries._build(str(state_dir), [_libraries.DOCKER], str(wheels))
+    return _libraries._build(run_command, str(state_dir), [_libraries.DOCKER], str(wheels))
 
 
 def test_the_environment_is_built_from_wheels_without_an_index(tmp_path: Path, wheels: Path) -> None:
@@ -117,7 +118,7 @@ def test_the_environment_is_built_from_wheels_without_an_index(tmp_path: Path, w
     assert build(tmp_path / "state", wheels) == {"docker": "7.9.9"}
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["venv"]
     python = _libraries.environment_python(str(tmp_path / "state"))
-    assert _libraries.probe(python, [_libraries.DOCKER]) == {"docker": "7.9.9"}
+    assert _libraries.probe(run_command, python, [_libraries.DOCKER]) == {"docker": "7.9.9"}
 
 
 def test_a_build_that_fails_leaves_the_old_environment_and_nothing_else(tmp_path: Path, wheels: Path) -> None:
@@ -128,7 +129,7 @@ def test_a_build_that_fails_leaves_the_old_environment_and_nothing_else(tmp_path
         build(tmp_path / "state", wheels)
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["venv"]
     python = _libraries.environment_python(str(tmp_path / "state"))
-    assert _libraries.probe(python, [_libraries.DOCKER]) == {"docker": "7.9.9"}
+    assert _libraries.probe(run_command, python, [_libraries.DOCKER]) == {"docker": "7.9.9"}
 
 
 def test_what_an_interrupted_build_left_is_not_in_the_way(tmp_path: Path, wheels: Path) -> None:
@@ -160,7 +161,7 @@ def test_a_missing_wheel_is_named(tmp_path: Path, wheels: Path) -> None:
 
 def test_check_mode_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_libraries, "DOCKER", _libraries.DOCKER._replace(at_least=(99,), below=(100,)))
-    outcome = _libraries.ensure(str(tmp_path / "state"), server=False, wheels=None, check_mode=True)
+    outcome = _libraries.ensure(run_command, str(tmp_path / "state"), server=False, wheels=None, check_mode=True)
     assert outcome["changed"]
     assert outcome["actions"] == [f"build {tmp_path}/state/venv with docker>=99,<100 from the package index"]
     assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.engin
     container,
 )
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.legacy_database import insert, make
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.module_run import run_command
 
 SECRET = "hunter2-hunter2-hunter2"
 
@@ -45,7 +46,7 @@ def completed(tmp_path: Path, found: dict[str, Any], **others: Any) -> dict[str,
 
 
 def test_a_host_without_an_engine_has_all_other_evidence(tmp_path: Path) -> None:
-    found = _node_evidence.evidence(request(tmp_path))
+    found = _node_evidence.evidence(request(tmp_path), run_command)
     assert found["engine"]["reachable"] is False
     assert "docker.sock does not exist" in found["engine"]["error"]
     assert found["installations"] == []
@@ -66,7 +67,7 @@ def test_a_host_without_an_engine_has_all_other_evidence(tmp_path: Path) -> None
 
 
 def test_gathering_creates_nothing(tmp_path: Path) -> None:
-    _node_evidence.evidence(request(tmp_path))
+    _node_evidence.evidence(request(tmp_path), run_command)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -74,7 +75,7 @@ def test_journal_and_lock_of_an_attempt(tmp_path: Path) -> None:
     asked = request(tmp_path)
     with _lock.HostLock(asked.state_dir, "20261124T030000Z"):
         _journal.Journal(asked.state_dir, "20261124T030000Z").record("begin", "started", {"release": "2.2.3"})
-        found = _node_evidence.evidence(asked)
+        found = _node_evidence.evidence(asked, run_command)
     assert (found["journal"]["outcome"], found["journal"]["release"]) == ("unfinished", "2.2.3")
     assert (found["lock"]["held"], found["lock"]["run"]) == (True, "20261124T030000Z")
 

@@ -88,7 +88,7 @@ def probe(kind: str, worker: Any = None) -> dict[str, Any]:
 
 
 def finding(code: str) -> dict[str, Any]:
-    return {"code": code, "table": "models", "count": 2, "items": ["a", "b"]}
+    return {"code": code, "table": "models", "count": 2, "rows": ["a", "b"]}
 
 
 # Each: what is broken, on which host it must be refused, under which code.

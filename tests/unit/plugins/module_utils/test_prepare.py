@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _gpu_trial, _lock, _prepare
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.module_run import run_command
 
 GPU = {"vendor": "nvidia", "index": 0, "name": "NVIDIA A100", "memory": 80 * 1024**3, "uuid": "GPU-1"}
 
@@ -77,10 +78,10 @@ def params(tmp_path: Path) -> dict[str, Any]:
 def test_a_host_without_an_engine_says_so_and_writes_nothing_in_check_mode(tmp_path: Path) -> None:
     given = {**params(tmp_path), "prepare_libraries": True, "installation": "c1"}
     with pytest.raises(_prepare.PrepareError, match="There is no Docker engine"):
-        _prepare.run(given, True, lambda _step: None)
+        _prepare.run(given, True, lambda _step: None, run_command)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runs_do_not_prepare_one_host_at_a_time(tmp_path: Path) -> None:
     with _lock.HostLock(str(tmp_path / "state"), "other"), pytest.raises(_prepare.PrepareError, match="run other"):
-        _prepare.run(params(tmp_path), False, lambda _step: None)
+        _prepare.run(params(tmp_path), False, lambda _step: None, run_command)

@@ -61,10 +61,10 @@ def test_models_of_the_ollama_library_with_all_that_goes_with_them(database: sql
     for number in (1, 2):
         insert(database, "model_usages", id=number, user_id=1, model_id=1, prompt_token_count=1)
     codes = found(database)
-    assert codes["ollama_models"]["items"] == ["llama3"]
-    assert codes["ollama_instances"]["items"] == ["llama3-1"]
-    assert codes["ollama_files"]["items"] == ["llama3:8b"]
-    assert (codes["ollama_usages"]["count"], codes["ollama_usages"]["items"]) == (2, ["llama3"])
+    assert codes["ollama_models"]["rows"] == ["llama3"]
+    assert codes["ollama_instances"]["rows"] == ["llama3-1"]
+    assert codes["ollama_files"]["rows"] == ["llama3:8b"]
+    assert (codes["ollama_usages"]["count"], codes["ollama_usages"]["rows"]) == (2, ["llama3"])
     assert "llama_box_models" not in codes
 
 
@@ -85,7 +85,7 @@ def test_models_of_llama_box(database: sqlite3.Connection, columns: dict[str, An
 
 def test_a_backend_version_of_ones_own(database: sqlite3.Connection) -> None:
     model(database, backend_version="0.8.5")
-    assert found(database)["backend_version_set"]["items"] == ["m (vllm 0.8.5)"]
+    assert found(database)["backend_version_set"]["rows"] == ["m (vllm 0.8.5)"]
 
 
 def test_instances_across_workers_on_a_backend_that_cannot_do_so_any_more(database: sqlite3.Connection) -> None:
@@ -94,7 +94,7 @@ def test_instances_across_workers_on_a_backend_that_cannot_do_so_any_more(databa
     model(database, "fine", 2, backend="vllm")
     insert(database, "model_instances", id=1, name="boxed-1", model_id=1, distributed_servers=spanning)
     insert(database, "model_instances", id=2, name="fine-1", model_id=2, distributed_servers=spanning)
-    assert found(database)["custom_distributed"]["items"] == ["boxed-1"]
+    assert found(database)["custom_distributed"]["rows"] == ["boxed-1"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_spans_workers(text: str | None, spans: bool) -> None:
 def test_models_but_no_worker(database: sqlite3.Connection) -> None:
     model(database)
     database.execute("DELETE FROM workers")
-    assert found(database)["models_without_workers"]["items"] == ["m"]
+    assert found(database)["models_without_workers"]["rows"] == ["m"]
 
 
 def test_user_names_and_sources(database: sqlite3.Connection) -> None:
@@ -124,9 +124,9 @@ def test_user_names_and_sources(database: sqlite3.Connection) -> None:
     ):
         insert(database, "users", id=number, username=name, source=source)
     codes = found(database)
-    assert codes["username_default"]["items"] == ["default"]
-    assert codes["duplicate_usernames"]["items"] == ["twin"]
-    assert codes["unknown_user_source"]["items"] == ["odd"]
+    assert codes["username_default"]["rows"] == ["default"]
+    assert codes["duplicate_usernames"]["rows"] == ["twin"]
+    assert codes["unknown_user_source"]["rows"] == ["odd"]
 
 
 def test_a_model_name_that_is_too_long(database: sqlite3.Connection) -> None:
@@ -141,14 +141,14 @@ def test_integers_that_do_not_fit(database: sqlite3.Connection) -> None:
     insert(database, "model_usages", id=2, user_id=1, model_id=1, prompt_token_count=-(2**31) - 1)
     finding = found(database)["int32_overflow"]
     assert (finding["table"], finding["count"]) == ("model_usages", 2)
-    assert finding["items"] == ["model_usages.prompt_token_count: 2"]
+    assert finding["rows"] == ["model_usages.prompt_token_count: 2"]
 
 
 @pytest.mark.parametrize("column", ["username", "full_name"])
 def test_texts_with_a_nul(database: sqlite3.Connection, column: str) -> None:
     row = {"username": "a", "full_name": "b", column: "x\x00y"}
     insert(database, "users", id=1, source="Local", **row)
-    assert found(database)["nul_bytes"]["items"] == [f"users.{column}: 1"]
+    assert found(database)["nul_bytes"]["rows"] == [f"users.{column}: 1"]
 
 
 def test_rows_that_point_to_nothing(database: sqlite3.Connection) -> None:
@@ -156,7 +156,7 @@ def test_rows_that_point_to_nothing(database: sqlite3.Connection) -> None:
     insert(database, "model_usages", id=1, user_id=99, model_id=98, prompt_token_count=1)
     violations = _sqlite_reader.foreign_key_violations(database)
     orphans = [each for each in findings(database, ["api_keys"], None, violations) if each["code"] == "orphan_rows"]
-    assert [(each["table"], each["count"], each["items"]) for each in orphans] == [
+    assert [(each["table"], each["count"], each["rows"]) for each in orphans] == [
         ("api_keys", 1, ["api_keys without users: 1"]),
         ("model_usages", 2, ["model_usages without models: 1", "model_usages without users: 1"]),
     ]
@@ -178,4 +178,4 @@ def test_items_are_bounded_and_the_count_is_not(database: sqlite3.Connection) ->
     for number in range(ITEM_LIMIT + 5):
         model(database, f"m{number}", number, backend="llama-box")
     finding = found(database)["llama_box_models"]
-    assert (finding["count"], len(finding["items"])) == (ITEM_LIMIT + 5, ITEM_LIMIT)
+    assert (finding["count"], len(finding["rows"])) == (ITEM_LIMIT + 5, ITEM_LIMIT)

@@ -313,7 +313,7 @@ def killed(work: Any, host: Host) -> None:
     os.close(writer)
     with os.fdopen(reader) as states:
         last = states.read().splitlines()
-    _, status = os.waitpid(pid, 0)
+    _pid, status = os.waitpid(pid, 0)
     assert os.WIFSIGNALED(status)
     assert os.WTERMSIG(status) == signal.SIGKILL
     if last:
