@@ -43,11 +43,13 @@ def sampled_arguments(fleet: Fleet) -> Iterator[dict[str, str]]:
         host = fleet.host(name)
         host.run(f"sudo tee {ON_HOST} >/dev/null", stdin=SAMPLER.read_text())
         host.exec_root("systemd-run", "--unit=argv-sampler", "--collect", "python3", ON_HOST, SAMPLES)
-    yield samples
-    for name in fleet.hosts:
-        host = fleet.host(name)
-        host.exec_root("systemctl", "stop", "argv-sampler")
-        samples[name] = host.exec_root("cat", SAMPLES)
+    try:
+        yield samples
+    finally:
+        for name in fleet.hosts:
+            host = fleet.host(name)
+            host.exec_root("systemctl", "stop", "argv-sampler")
+            samples[name] = host.exec_root("cat", SAMPLES)
 
 
 def assert_none_shown(fleet: Fleet, samples: dict[str, str]) -> None:

@@ -69,7 +69,10 @@ PREPARED = {
         variables={"gpustack_image": "gpustack/gpustack:v2.0.3"},
     ),
     "GPU trial differs": Spoilt(
-        "does not see the GPUs that the legacy worker has", "worker1", f"cp {GPUS} {GPUS}.kept && sed -i '$d' {GPUS}", f"mv {GPUS}.kept {GPUS}"
+        "does not see the GPUs that the legacy worker has",
+        "worker1",
+        f"cp {GPUS} {GPUS}.kept && sed -i '$d' {GPUS}",
+        f"mv {GPUS}.kept {GPUS}",
     ),
 }
 
