@@ -308,7 +308,7 @@ installations:
       description: What is set of the engine's V(HostConfig), by the engine's names, without mounts and secrets.
       type: dict
     config_file:
-      description: The YAML configuration file, or V(null). V(null) for RV(ignore:option_names) when it was not readable.
+      description: The YAML configuration file, or V(null). RV(ignore:option_names) is V(null) when that is unreadable.
       type: dict
       contains:
         path:

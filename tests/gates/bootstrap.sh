@@ -17,6 +17,10 @@ need_command git git
 need_command make make
 need_command ssh openssh-client
 need_command debootstrap debootstrap
+# ansible-test leaves out shell scripts where it is missing.
+need_command shellcheck shellcheck
+# Unit tests start servers of their own. Debian keeps the server's programs off PATH.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need_command initdb postgresql
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 if python=$(find_python 3.11); then
     # Debian keeps what `python -m venv` needs in a package of its own.
@@ -35,6 +39,12 @@ as_root=()
 if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null 2>&1 || fail "this machine lacks ${missing[*]}; run again as root, or install sudo"
     as_root=(sudo)
+fi
+# What is installed for tests alone must not make a database cluster and serve it.
+if [[ " ${missing[*]} " == *" postgresql "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    say "writing /etc/postgresql-common/createcluster.conf, so that PostgreSQL is installed without a cluster"
+    "${as_root[@]}" mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
 fi
 say "installing Debian packages: ${missing[*]}"
 "${as_root[@]}" apt-get -q update </dev/null

@@ -58,7 +58,7 @@ temporary_folder() {
 copy_tree() {  # destination
     mkdir -p "$1"
     (
-        cd "$CHECKOUT"
+        cd "$CHECKOUT" || return
         git ls-files --cached --others --exclude-standard -z \
             | while IFS= read -r -d '' file; do
                 if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\0' "$file"; fi

@@ -23,7 +23,7 @@ oldest_target() { vermin --quiet --no-tips --violations --target=3.8- plugins/mo
 
 ansible_lint() { ANSIBLE_COLLECTIONS_PATH="$COLLECTIONS" ansible-lint --nocolor; }
 
-yaml() { yamllint --strict $(git ls-files --cached --others --exclude-standard '*.yml' '*.yaml'); }
+yaml() { git ls-files --cached --others --exclude-standard -z '*.yml' '*.yaml' | xargs -0 yamllint --strict; }
 
 documentation() { antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck .; }
 

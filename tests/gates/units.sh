@@ -16,7 +16,7 @@ units_on() {  # environment, Python version, tests
         return 0
     fi
     # Byte code and caches of three interpreters in the same folders would only get in each other's way.
-    PYTHONDONTWRITEBYTECODE=1 "$1/bin/python" -m pytest --quiet -p no:cacheprovider "${@:3}"
+    PYTHONDONTWRITEBYTECODE=1 "$1/bin/python" -m pytest --quiet -rs -p no:cacheprovider "${@:3}"
 }
 
 python38() { units_on .venv38 3.8 "${TARGET_PARTS[@]}"; }

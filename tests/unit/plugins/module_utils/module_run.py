@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-
-basic = pytest.importorskip("ansible.module_utils.basic")
+from ansible.module_utils import basic
 
 
 def run_command(args: list[str], **options: object) -> tuple[int, str, str]:

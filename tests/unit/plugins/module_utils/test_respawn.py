@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("ansible")
-
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _respawn
 
 

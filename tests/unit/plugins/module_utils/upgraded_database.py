@@ -20,9 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Iterator
 
+import psycopg
 import pytest
-
-psycopg = pytest.importorskip("psycopg")
 
 NOW = "2026-11-24 02:52:10"
 _SOURCE = {
@@ -367,7 +366,7 @@ def running_cluster() -> Iterator[Cluster]:
     """A cluster for as long as the context lasts."""
     binaries = _binaries()
     if binaries is None:
-        pytest.skip("PostgreSQL's server is not installed")
+        pytest.fail("PostgreSQL's server is not installed; `make tools` installs it")
     directory = tempfile.mkdtemp(prefix="fleetops-gpustack-postgres-")
     data, port = os.path.join(directory, "data"), _free_port()
     try:

@@ -12,7 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.common.parameters import PASS_VARS
+
 CHECKOUT = Path(__file__).resolve().parents[4]
+# Newer releases of ansible-core return the arguments on request only.
+SETTINGS = {"_ansible_inject_invocation": True} if "inject_invocation" in PASS_VARS else {}
 
 
 def run_module(module: str, directory: Path, check_mode: bool = False, **parameters: Any) -> dict[str, Any]:
@@ -23,7 +27,7 @@ def run_module(module: str, directory: Path, check_mode: bool = False, **paramet
         (package / "gpustack").symlink_to(CHECKOUT)
     done = subprocess.run(
         [sys.executable, "-B", "-m", f"ansible_collections.fleetops.gpustack.plugins.modules.{module}"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": dict(parameters, _ansible_check_mode=check_mode)}),
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**parameters, **SETTINGS, "_ansible_check_mode": check_mode}}),
         env=dict(os.environ, PYTHONPATH=str(directory / "path")),
         capture_output=True,
         text=True,

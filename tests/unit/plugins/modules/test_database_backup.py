@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("ansible")
-
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.legacy_database import insert, make
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.modules.run_module import run_module
 

@@ -14,8 +14,6 @@ from typing import Any, Iterator
 
 import pytest
 
-pytest.importorskip("ansible")
-
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.legacy_database import insert, make
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.upgraded_database import (
     Cluster,

@@ -11,8 +11,6 @@ from typing import Any, Iterator
 
 import pytest
 
-pytest.importorskip("ansible")
-
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.upgraded_database import (
     Cluster,
