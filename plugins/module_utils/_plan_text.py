@@ -108,17 +108,19 @@ def _parity_lines(parity: Mapping[str, Any]) -> Iterator[str]:
         return
     yield ""
     yield "Rows, snapshot against PostgreSQL (%s):" % ("all accounted for" if parity["equal"] else "DIFFERENT")
-    yield "  {:28} {:>10} {:>10}  {}".format("table", "before", "after", "of the rows of before")
+    yield "  {:34} {:>10} {:>10}  {}".format("table", "before", "after", "of the rows of before")
     for table in parity["tables"]:
-        yield "  {:28} {:>10} {:>10}  {} identical, {} transformed, {} dropped; {} added by v2".format(
-            table["table"],
-            table["before"],
-            table["after"],
-            table["identical"],
-            table["transformed"],
-            table["dropped"],
-            table["added"],
+        what = "{} identical, {} transformed, {} dropped; {} added by v2".format(
+            table["identical"], table["transformed"], table["dropped"], table["added"]
         )
+        yield "  {:34} {:>10} {:>10}  {}".format(
+            table_name(table), table["before"], table["after"], "counted only" if table["counted_only"] else what
+        )
+
+
+def table_name(table: Mapping[str, Any]) -> str:
+    """A table by its old name, and by the new one where v2 renamed or split it."""
+    return table["table"] if table["target"] == table["table"] else "{table} -> {target}".format(**table)
 
 
 def _worker_lines(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Iterator[str]:

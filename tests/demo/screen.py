@@ -24,8 +24,7 @@ def lines(report: dict[str, Any], fleet: dict[str, Any], accepted: dict[str, boo
         f"Rows, the stopped legacy database against PostgreSQL, row by row{'':8}before   identical transformed dropped",
     )
     for table in server["switched"]["parity"]["tables"]:
-        counts = f"{table['before']:10}{table['identical']:12}{table['transformed']:12}{table['dropped']:8}"
-        yield f"  {table['table']:62}{counts}"
+        yield f"  {_table(table):62}{table['before']:10}{_compared(table)}"
     yield from ("", "Workers")
     now = {worker["id"]: worker for worker in server["fleet"]["workers"]}
     for before in plan["workers"]:
@@ -40,6 +39,16 @@ def lines(report: dict[str, Any], fleet: dict[str, Any], accepted: dict[str, boo
         f" {server['switched']['backup']},",
     )
     yield f"the old containers are kept, stopped (on the server: {server['switched']['legacy_container']})."
+
+
+def _table(table: dict[str, Any]) -> str:
+    return table["table"] if table["target"] == table["table"] else f"{table['table']} -> {table['target']}"
+
+
+def _compared(table: dict[str, Any]) -> str:
+    if table["counted_only"]:
+        return "  counted only: a server makes and deletes them".rjust(32)
+    return f"{table['identical']:12}{table['transformed']:12}{table['dropped']:8}"
 
 
 def _host(name: str, decision: dict[str, Any], switched: dict[str, Any], address: str) -> str:
