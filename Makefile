@@ -28,7 +28,7 @@ test: tools
 	@.venv/bin/python tests/gates/test.py
 
 demo: tools
-	@.venv/bin/python -m tests.demo
+	@tests/demo/run
 
 clean:
 	@tests/gates/clean.sh

@@ -33,7 +33,7 @@ def main() -> int:
     report = fleet.folder / "report.json"
     argv = playbook.plain_command(fleet, playbook.PLAYBOOKS / "upgrade.yml", report=report)
     print(f"\n$ ansible-playbook -i {fleet.inventory} playbooks/upgrade.yml\n", flush=True)
-    if subprocess.run(argv, env=playbook.environment(), cwd=playbook.CHECKOUT, check=False).returncode != 0:
+    if subprocess.run(argv, env=_environment(), cwd=playbook.CHECKOUT, check=False).returncode != 0:
         print(
             "demo: the upgrade failed; its reason stands above, the fleet was left for you to look at", file=sys.stderr
         )
@@ -52,6 +52,13 @@ def _legacy_fleet() -> Fleet:
     fresh = NAME not in Fleet.names()
     fleet = lifecycle.up(Options(NAME))
     return fleet if fresh else lifecycle.reset(fleet.data["name"])
+
+
+def _environment() -> dict[str, str]:
+    """A controller whose output is for a person: results as YAML, nothing about what was skipped."""
+    colour = {} if sys.stdout.isatty() else {"ANSIBLE_NOCOLOR": "1"}
+    kept = {key: value for key, value in playbook.environment().items() if key != "ANSIBLE_NOCOLOR"}
+    return {**kept, **colour, "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
 
 
 def _accepted(fleet: Fleet) -> dict[str, bool]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 WIDTH = 100
@@ -14,56 +14,79 @@ WIDTH = 100
 def lines(report: dict[str, Any], fleet: dict[str, Any], accepted: dict[str, bool]) -> Iterator[str]:
     """The screen from the report of the upgrade, the lab's record of the fleet, and what the new server accepted."""
     plan, results = report["plan"], report["results"]
-    yield from ("", "=" * WIDTH, f"GPUStack {plan['release']}: upgraded, and nothing lost".center(WIDTH), "=" * WIDTH)
-    yield from ("", "Hosts")
-    for name, decision in plan["hosts"].items():
-        yield _host(name, decision, results[name]["switched"], fleet["hosts"][name]["address"])
     server = results[plan["server"]]
+    switched = server["switched"]
     yield from (
         "",
-        f"Rows, the stopped legacy database against PostgreSQL, row by row{'':8}before   identical transformed dropped",
+        "=" * WIDTH,
+        _title(plan["release"], switched["parity"], accepted).center(WIDTH).rstrip(),
+        "=" * WIDTH,
     )
-    for table in server["switched"]["parity"]["tables"]:
-        yield f"  {_table(table):62}{table['before']:10}{_compared(table)}"
-    yield from ("", "Workers")
-    now = {worker["id"]: worker for worker in server["fleet"]["workers"]}
-    for before in plan["workers"]:
-        yield _worker(before, now.get(before["id"]))
-    yield from ("", "The new server accepts")
-    for what, yes in accepted.items():
-        yield f"  {what:60}{'yes' if yes else 'NO'}"
-    downtime = server["switched"]["downtime"]
-    yield from (
-        "",
-        f"The server was down for {downtime:.1f} s. The backup is on {plan['server']} in"
-        f" {server['switched']['backup']},",
+    yield from _section("Hosts", _hosts(plan, results, fleet))
+    yield from _section("Rows of the stopped SQLite database, each looked up in PostgreSQL", _rows(switched["parity"]))
+    yield from _section("Workers, as the server lists them", _workers(plan["workers"], server["fleet"]["workers"]))
+    yield from _section("The new server accepts", ((what, "yes" if yes else "NO") for what, yes in accepted.items()))
+    yield from ("", "Kept on every host", f"  backup         {switched['backup']}")
+    yield f"  old container  {switched['legacy_container']}, stopped"
+
+
+def _title(release: str, parity: dict[str, Any], accepted: dict[str, bool]) -> str:
+    good = parity["equal"] and all(accepted.values())
+    return f"GPUStack {release}: " + (
+        "upgraded, and nothing lost" if good else "upgraded, but NOT as it was: see below"
     )
-    yield f"the old containers are kept, stopped (on the server: {server['switched']['legacy_container']})."
 
 
-def _table(table: dict[str, Any]) -> str:
-    return table["table"] if table["target"] == table["table"] else f"{table['table']} -> {table['target']}"
+def _section(title: str, rows: Iterator[Sequence[Any]]) -> Iterator[str]:
+    """A title and rows below it in columns: numbers to the right, everything else to the left."""
+    table = list(rows)
+    widths = [max(len(str(cell)) for cell in column) for column in zip(*table, strict=True)]
+    yield from ("", title)
+    for row in table:
+        yield ("  " + "  ".join(_cell(cell, width) for cell, width in zip(row, widths, strict=True))).rstrip()
 
 
-def _compared(table: dict[str, Any]) -> str:
+def _cell(cell: Any, width: int) -> str:
+    return f"{cell:>{width}}" if isinstance(cell, int) else f"{cell:<{width}}"
+
+
+def _hosts(plan: dict[str, Any], results: dict[str, Any], fleet: dict[str, Any]) -> Iterator[Sequence[Any]]:
+    yield "host", "address", "role", "was", "is", "down for"
+    for name, decision in plan["hosts"].items():
+        switched = results[name]["switched"]
+        release = switched["container"]["image"].rpartition(":v")[2]
+        address = fleet["hosts"][name]["address"]
+        yield name, address, decision["role"], decision["legacy_release"], release, f"{switched['downtime']:5.1f} s"
+
+
+def _rows(parity: dict[str, Any]) -> Iterator[Sequence[Any]]:
+    yield "table", "before", "after", "how they were found"
+    for table in parity["tables"]:
+        yield table["table"], table["before"], table["after"], _how(table)
+
+
+def _how(table: dict[str, Any]) -> str:
+    """Rows per kind; a kind without rows is not worth a word."""
+    if not table["equal"]:
+        return "DIFFERENT"
     if table["counted_only"]:
-        return "  counted only: a server makes and deletes them".rjust(32)
-    return f"{table['identical']:12}{table['transformed']:12}{table['dropped']:8}"
+        return "counted"
+    kinds = {kind: table[kind] for kind in ("identical", "transformed", "dropped")}
+    found = [f"{count} {kind}" for kind, count in kinds.items() if count]
+    return ", ".join(found + ([f"{table['added']} added by v2"] if table["added"] else []))
 
 
-def _host(name: str, decision: dict[str, Any], switched: dict[str, Any], address: str) -> str:
-    new = switched["container"]["image"].rpartition(":v")[2]
-    change = f"was {decision['legacy_release']}, is {new}; down {switched['downtime']:5.1f} s"
-    return f"  {name:10}{address:15}{decision['role']:8}{change}"
-
-
-def _worker(before: dict[str, Any], after: dict[str, Any] | None) -> str:
-    same = after is not None and (after["name"], after["uuid"]) == (before["name"], before["uuid"])
-    state = after["state"] if after else "missing"
-    identity = "same id, name and uuid" if same else "ANOTHER IDENTITY"
-    return (
-        f"  {before['name']:10}id {before['id']:<4}{_gpus(before):24} -> {state}, {_gpus(after or before)}, {identity}"
-    )
+def _workers(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterator[Sequence[Any]]:
+    yield "worker", "id", "had", "has", "state", "identity"
+    now = {worker["id"]: worker for worker in after}
+    for worker in before:
+        current = now.get(worker["id"])
+        if current is None:
+            yield worker["name"], worker["id"], _gpus(worker), "-", "MISSING", "-"
+            continue
+        same = (current["name"], current["uuid"]) == (worker["name"], worker["uuid"])
+        identity = "same id, name, uuid" if same else "ANOTHER"
+        yield worker["name"], worker["id"], _gpus(worker), _gpus(current), current["state"], identity
 
 
 def _gpus(worker: dict[str, Any]) -> str:
