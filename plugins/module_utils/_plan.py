@@ -183,6 +183,14 @@ def _warnings(views: Sequence[HostView], verdicts: Mapping[str, _vendors.Verdict
     found = _plan_fleet.warnings(views)
     for view in views:
         found.extend(view.problem(*each) for each in verdicts[view.name].warnings)
+        if view.is_server and not view.will_switch and not (view.database and view.database["readable"]):
+            found.append(
+                view.problem(
+                    "no_worker_record",
+                    "the legacy database cannot be read, so nothing says which workers there were before",
+                    "look at database.db in the data directory; the backup of the upgrade holds a copy",
+                )
+            )
         if view.action == FINALIZE:
             found.append(
                 view.problem(

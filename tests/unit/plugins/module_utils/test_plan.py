@@ -60,6 +60,14 @@ def test_a_server_with_roll_out_variables_is_finalized_and_said_to_be_without_fa
     assert [warning["code"] for warning in plan["warnings"]] == ["failover_off"]
 
 
+def test_an_upgraded_server_without_a_record_of_its_workers_warns() -> None:
+    fleet = plan_evidence.fleet()
+    upgrade(fleet["s"], "finalized")
+    legacy(fleet, "s")["database"] = None
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert [warning["code"] for warning in plan["warnings"]] == ["no_worker_record"]
+
+
 def test_an_interrupted_host_is_continued_under_its_legacy_name() -> None:
     fleet = plan_evidence.fleet()
     fleet["s"]["journal"].update(outcome="unfinished", legacy_name="gpustack", attempt="20261124T000000Z")
