@@ -62,7 +62,8 @@ def _hosts(plan: dict[str, Any], results: dict[str, Any], fleet: dict[str, Any])
 def _rows(parity: dict[str, Any]) -> Iterator[Sequence[Any]]:
     yield "table", "before", "after", "how they were found"
     for table in parity["tables"]:
-        yield table["table"], table["before"], table["after"], _how(table)
+        name, target = table["table"], table["target"]
+        yield name if name == target else f"{name} -> {target}", table["before"], table["after"], _how(table)
 
 
 def _how(table: dict[str, Any]) -> str:
@@ -71,9 +72,8 @@ def _how(table: dict[str, Any]) -> str:
         return "DIFFERENT"
     if table["counted_only"]:
         return "counted"
-    kinds = {kind: table[kind] for kind in ("identical", "transformed", "dropped")}
-    found = [f"{count} {kind}" for kind, count in kinds.items() if count]
-    return ", ".join(found + ([f"{table['added']} added by v2"] if table["added"] else []))
+    kinds = ("identical", "transformed", "dropped", "added")
+    return ", ".join(f"{table[kind]} {kind}" for kind in kinds if table[kind]) or "none"
 
 
 def _workers(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterator[Sequence[Any]]:
