@@ -24,6 +24,7 @@ from tests.lab.progress import say, step
 STATE = Path("/var/lib/gpustack-lab/engine")
 PID_FILE = STATE / "dockerd.pid"
 LOG_FILE = STATE / "dockerd.log"
+CONTAINERD_PID_FILE = Path("/run/docker/containerd/containerd.pid")
 APT_SOURCE = Path("/etc/apt/sources.list.d/gpustack-lab-trixie.sources")
 APT_PREFERENCES = Path("/etc/apt/preferences.d/gpustack-lab-trixie")
 SUITE = "trixie"
@@ -84,12 +85,17 @@ def _installed() -> bool:
 
 def _our_pid() -> int | None:
     """The pid of the dockerd that the lab started, as long as that pid is still that program."""
+    return _pid_in(PID_FILE, str(PID_FILE))
+
+
+def _pid_in(path: Path, argument: str) -> int | None:
+    """The pid that a file holds, as long as a program with this in its arguments has it."""
     try:
-        pid = int(PID_FILE.read_text())
+        pid = int(path.read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
-    return pid if str(PID_FILE).encode() in command else None
+    return pid if argument.encode() in command else None
 
 
 def _install() -> None:
@@ -133,6 +139,10 @@ def _apt(args: list[str], env: dict[str, str]) -> None:
 def _start() -> None:
     """Start dockerd in a session of its own, so that it outlives this command, and wait for its socket."""
     STATE.mkdir(parents=True, exist_ok=True)
+    # After a machine was cut off, the pids in these files may belong to other programs by now, for which dockerd waits.
+    for path, argument in ((PID_FILE, str(PID_FILE)), (CONTAINERD_PID_FILE, "containerd")):
+        if _pid_in(path, argument) is None:
+            path.unlink(missing_ok=True)
     with step(f"starting dockerd in the background (log: {LOG_FILE})"), LOG_FILE.open("ab") as log:
         process = subprocess.Popen(
             ["dockerd", "--pidfile", str(PID_FILE)],
