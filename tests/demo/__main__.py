@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from tests.demo import screen
+from tests.demo import journal, screen
 from tests.e2e import playbook
 from tests.lab import lifecycle
 from tests.lab.api import ApiError, Client
@@ -33,7 +33,9 @@ def main() -> int:
     report = fleet.folder / "report.json"
     argv = playbook.plain_command(fleet, playbook.PLAYBOOKS / "upgrade.yml", report=report)
     print(f"\n$ ansible-playbook -i {fleet.inventory} playbooks/upgrade.yml\n", flush=True)
-    if subprocess.run(argv, env=_environment(), cwd=playbook.CHECKOUT, check=False).returncode != 0:
+    with journal.shown(fleet):
+        upgrade = subprocess.run(argv, env=_environment(), cwd=playbook.CHECKOUT, check=False)
+    if upgrade.returncode != 0:
         print(
             "demo: the upgrade failed; its reason stands above, the fleet was left for you to look at", file=sys.stderr
         )
