@@ -108,14 +108,17 @@ def _parity_lines(parity: Mapping[str, Any]) -> Iterator[str]:
         return
     yield ""
     yield "Rows, snapshot against PostgreSQL (%s):" % ("all accounted for" if parity["equal"] else "DIFFERENT")
-    yield "  {:34} {:>10} {:>10}  {}".format("table", "before", "after", "of the rows of before")
+    yield "  {:34} {:>7} {:>7}  {}".format("table", "before", "after", "of these rows")
     for table in parity["tables"]:
-        what = "{} identical, {} transformed, {} dropped; {} added by v2".format(
-            table["identical"], table["transformed"], table["dropped"], table["added"]
-        )
-        yield "  {:34} {:>10} {:>10}  {}".format(
-            table_name(table), table["before"], table["after"], "counted only" if table["counted_only"] else what
-        )
+        yield "  {:34} {:>7} {:>7}  {}".format(table_name(table), table["before"], table["after"], _found(table))
+
+
+def _found(table: Mapping[str, Any]) -> str:
+    """Rows per kind; a kind without rows is left out."""
+    if table["counted_only"]:
+        return "counted only"
+    kinds = ("identical", "transformed", "dropped", "added")
+    return ", ".join(f"{table[kind]} {kind}" for kind in kinds if table[kind]) or "none"
 
 
 def table_name(table: Mapping[str, Any]) -> str:
