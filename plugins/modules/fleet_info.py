@@ -60,6 +60,14 @@ options:
       - For how many seconds to wait for O(expected).
     type: int
     default: 0
+  settle:
+    description:
+      - For how many seconds without a break all of O(expected) must be as expected, within O(wait).
+      - A 2.x server looks every 15 seconds whether it reaches a worker's API, gives each look 20 seconds, and only then
+        writes what it saw (gpustack/server/worker_syncer.py). A look that began while a worker was being switched may
+        so turn a worker that is READY to UNREACHABLE for a while. V(20) outlasts it.
+    type: int
+    default: 0
   on_timeout:
     description:
       - What it means when an expected worker is not as expected after O(wait) seconds.
@@ -282,14 +290,17 @@ def reader(params: dict[str, Any]) -> Iterator[Callable[[], Any]]:
 
 def awaited(read: Callable[[], Any], params: dict[str, Any]) -> dict[str, Any]:
     """The fleet as soon as all expected workers are as expected, or what it is when the time is over."""
-    started = time.monotonic()
+    started = good_since = time.monotonic()
     while True:
         fleet = read()
         judgements = _fleet_records.judge(params["expected"], fleet["workers"], params["since"])
-        waited = time.monotonic() - started
-        if not any(judgement["problems"] for judgement in judgements) or waited >= params["wait"]:
-            return dict(fleet, judgements=judgements, seconds=round(waited, 1), changed=False)
-        time.sleep(min(POLL_SECONDS, params["wait"] - waited))
+        now = time.monotonic()
+        good = not any(judgement["problems"] for judgement in judgements)
+        if not good:
+            good_since = now
+        if (good and now - good_since >= params["settle"]) or now - started >= params["wait"]:
+            return dict(fleet, judgements=judgements, seconds=round(now - started, 1), changed=False)
+        time.sleep(max(0.0, min(POLL_SECONDS, params["wait"] - (now - started))))
 
 
 def problem_text(judgements: list[dict[str, Any]]) -> str:
@@ -317,6 +328,7 @@ def main() -> None:
             },
             "since": {"type": "float"},
             "wait": {"type": "int", "default": 0},
+            "settle": {"type": "int", "default": 0},
             "on_timeout": {"type": "str", "choices": ["fail", "report"], "default": "fail"},
             "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
         },
