@@ -27,7 +27,9 @@ lint sanity build units molecule e2e: tools
 test: tools
 	@.venv/bin/python tests/gates/test.py
 
-demo: tools
+demo:
+	@tests/gates/bootstrap.sh
+	@tests/gates/tools.sh controller
 	@tests/demo/run
 
 clean:

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Makes the virtual environments of the gates, each from its requirements, and leaves those that are up to date alone.
+# Makes the virtual environments of the gates, or those that are named, each from its requirements; those that are up to
+# date are left alone.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$CHECKOUT"
@@ -30,4 +31,7 @@ controller() { make_environment .venv 3.11 controller; }
 newest_controller() { make_environment .venv313 3.13 newest-controller; }
 oldest_target() { make_environment .venv38 3.8 unit; }
 
-run_parallel controller newest_controller oldest_target
+wanted=("$@")
+[ ${#wanted[@]} -gt 0 ] || wanted=(controller newest_controller oldest_target)
+say "looking at the virtual environments; one that is missing or old takes a minute or two"
+run_parallel "${wanted[@]}"
