@@ -348,58 +348,6 @@ def _named(finding: dict[str, Any]) -> str:
     return ", ".join(items) + (f" and {more} more" if more > 0 else "")
 
 
-def check_ports(view: HostView) -> Iterator[Problem]:
-    """Ports that v2 wants and that somebody other than the legacy container holds."""
-    installation, release = view.installation, view.release
-    if (
-        installation is None
-        or release is None
-        or not view.will_switch
-        or view.node["journal"]["outcome"] == "unfinished"
-    ):
-        return
-    network = view.settings.choice(view.name, "network") or (
-        "host" if installation["network_mode"] == "host" else "bridge"
-    )
-    if network != "host":
-        return
-    wanted = wanted_ports(view)
-    taken = sorted(set(view.node["ports"]) & set(wanted) - legacy_ports(view))
-    for port in taken:
-        yield view.problem(
-            "port_taken",
-            f"port {port}, which v2 needs for {wanted[port]}, is taken by another process",
-            f"stop what listens there (ss -ltnp 'sport = :{port}'), or move GPUStack with a port option in"
-            " gpustack_extra_args",
-        )
-
-
-def wanted_ports(view: HostView) -> dict[int, str]:
-    """Port -> service, of the v2 container on the host's network."""
-    installation = view.installation
-    if installation is None or view.release is None:
-        return {}
-    options: dict[str, Any] = {}
-    if view.is_server:
-        options["port"] = installation["server"]["port"]
-    if view.runs_worker:
-        options["worker_port"] = installation["worker"]["port"]
-    return {each.port: each.service for each in _releases.listeners(view.release, view.role or "", options)}
-
-
-def legacy_ports(view: HostView) -> set[int]:
-    """Ports that the running legacy container itself holds; they are free once it has stopped."""
-    installation = view.installation
-    if installation is None or not installation["running"]:
-        return set()
-    ports: set[int] = set()
-    if view.is_server:
-        ports.add(int(installation["server"]["port"]))
-    if view.runs_worker:
-        ports.update((int(installation["worker"]["port"]), 10151), range(40000, 40096))
-    return ports
-
-
 CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_access,
     check_lock,
@@ -411,7 +359,6 @@ CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_data_directory,
     check_database,
     _plan_disk.check_disk,
-    check_ports,
 )
 
 

@@ -262,7 +262,7 @@ def test_a_proxy_without_exceptions_warns() -> None:
     fleet = plan_evidence.fleet()
     fleet["w1"]["host"]["proxy"]["http_proxy"] = True
     plan = make_plan(fleet, plan_evidence.settings())
-    assert [(warning["host"], warning["code"]) for warning in plan["warnings"]] == [("w1", "proxy")]
+    assert ("w1", "proxy") in {(warning["host"], warning["code"]) for warning in plan["warnings"]}
     assert plan["refusals"] == []
 
 
