@@ -34,7 +34,8 @@ def run_command(options: Options, host: Host, arguments: list[str]) -> list[str]
     """The documented `docker run` for one host."""
     source = DIRECTORY if options.data == "bind" else VOLUME
     command = ["docker", "run", "-d", "--name", options.container_name, "--restart=unless-stopped"]
-    command += ["--network=host"]
+    bridged = host.name == "server" and options.server_network == "bridge"
+    command += ["--publish=80:80"] if bridged else ["--network=host"]
     if host.gpus:
         command += ["--gpus", "all", "--ipc=host"]
     for name, value in PLANTED_ENVIRONMENT.items():
