@@ -23,6 +23,7 @@ GPUS = "/etc/gpustack-lab/gpus.csv"
 DAEMON, REMAPPED = "/etc/docker/daemon.json", '{"userns-remap": "operator"}'
 STATE = "/var/lib/fleetops-gpustack"
 SPOILT_DATA = (Path(__file__).parent / "spoilt_data.py").read_text()
+NETWORK_MOUNT = (Path(__file__).parent / "network_mount.py").read_text()
 START_DOCKER = (
     "systemctl start docker && docker start gpustack &&"
     " bash -c 'until (: </dev/tcp/127.0.0.1/10150) 2>/dev/null; do sleep 0.2; done'"
@@ -113,6 +114,13 @@ ASSESSED = {
         spoil="mkdir /srv/small && mount -t tmpfs -o size=64k tmpfs /srv/small",
         mend="umount /srv/small && rmdir /srv/small",
         variables={"gpustack_backup_dir": "/srv/small/gpustack"},
+    ),
+    "data directory on a network file system": Spoilt(
+        "network_filesystem",
+        spoil=f"mkdir /srv/far && cat > /srv/far.py <<'END'\n{NETWORK_MOUNT}\nEND\n"
+        "systemd-run --unit=far python3 /srv/far.py /srv/far && until mountpoint -q /srv/far; do sleep 0.1; done",
+        mend="umount /srv/far && rmdir /srv/far && rm /srv/far.py",
+        variables=data_of("server", "/srv/far"),
     ),
     "READY worker left out": Spoilt("worker_not_in_run", arguments=("--limit", "server,worker1")),
     "worker that the server does not know": Spoilt(
