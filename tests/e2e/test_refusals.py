@@ -24,10 +24,6 @@ DAEMON, REMAPPED = "/etc/docker/daemon.json", '{"userns-remap": "operator"}'
 STATE = "/var/lib/fleetops-gpustack"
 SPOILT_DATA = (Path(__file__).parent / "spoilt_data.py").read_text()
 NETWORK_MOUNT = (Path(__file__).parent / "network_mount.py").read_text()
-START_DOCKER = (
-    "systemctl start docker && docker start gpustack &&"
-    " bash -c 'until (: </dev/tcp/127.0.0.1/10150) 2>/dev/null; do sleep 0.2; done'"
-)
 # A clock of its own for Python alone, since all hosts of the lab share this machine's.
 LATE_PYTHON = """mkdir /opt/late
 printf '%s\n' 'import time' 'true_time = time.time' 'time.time = lambda: true_time() - 60' > /opt/late/sitecustomize.py
@@ -158,13 +154,6 @@ ASSESSED = {
         f"mkdir {STATE} && systemd-run --unit=other-run flock {STATE}/lock sleep 60",
         f"systemctl stop other-run && rm -r {STATE}",
     ),
-    "engine stopped": Spoilt("no_engine", "worker2", "systemctl stop docker docker.socket", START_DOCKER),
-    "engine with userns-remap": Spoilt(
-        "engine_kind",
-        "worker2",
-        f"cp {DAEMON} {DAEMON}.kept && echo '{REMAPPED}' > {DAEMON} && systemctl restart docker",
-        f"mv {DAEMON}.kept {DAEMON} && systemctl stop docker docker.socket && {START_DOCKER}",
-    ),
 }
 
 # Found by prepare, beside the serving legacy containers; the code is a part of the message.
@@ -189,9 +178,16 @@ CREATE = "docker create --name gpustack --network host"
 WORKER = "gpustack/gpustack:v0.7.1-cpu --server-url http://server"
 SERVER = "gpustack/gpustack:v0.7.1-cpu --disable-worker"
 
-# Found by assess in the container itself, which these commands make in place of the one that was installed. None of
-# them is started, and none gives way to the old one again, so they come last; the server's at the very end.
+# Found by assess where the installed container is gone, in the one that these commands make in its place. None of them
+# is started, and none gives way to the old one again, so they come last; the server's at the very end.
 REPLACED = {
+    "engine stopped": Spoilt("no_engine", "worker2", "systemctl stop docker docker.socket", "systemctl start docker"),
+    "engine with userns-remap": Spoilt(
+        "engine_kind",
+        "worker2",
+        f"cp {DAEMON} {DAEMON}.kept && echo '{REMAPPED}' > {DAEMON} && systemctl restart docker",
+        f"mv {DAEMON}.kept {DAEMON} && systemctl restart docker",
+    ),
     "nothing installed": Spoilt("no_legacy_installation", "worker2"),
     "no token": Spoilt("no_token", "worker2", f"{CREATE} {WORKER}"),
     "unknown argument": Spoilt("options", "worker2", f"{CREATE} {WORKER} --token x --no-such-option"),
