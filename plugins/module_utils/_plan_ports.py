@@ -21,7 +21,9 @@ def refusals(view: HostView, spec: Mapping[str, Any]) -> Iterator[Problem]:
     if view.node["journal"]["outcome"] == "unfinished":
         return
     wanted = _wanted(view, spec)
-    for port in sorted(set(view.node["ports"]) & set(wanted) - _legacy(view)):
+    # What the legacy container holds is free once it has stopped; of one that does not run, nothing is.
+    held = _legacy(view) if view.installation and view.installation["running"] else set()
+    for port in sorted(set(view.node["ports"]) & set(wanted) - held):
         yield view.problem(
             "port_taken",
             f"port {port}, which v2 needs for {wanted[port]}, is taken by another process",
@@ -57,11 +59,11 @@ def _wanted(view: HostView, spec: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _legacy(view: HostView) -> set[int]:
-    """Ports that the running legacy container itself holds; they are free once it has stopped."""
+    """Ports on which the legacy container listens when it runs."""
     installation = view.installation
-    if installation is None or not installation["running"]:
-        return set()
     ports: set[int] = set()
+    if installation is None:
+        return ports
     if view.is_server:
         ports.add(int(installation["server"]["port"]))
     if view.runs_worker:

@@ -72,3 +72,8 @@ def test_the_same_command_goes_back_first_and_succeeds(fleet: Fleet) -> None:
     done = playbook.run(fleet, "upgrade.yml", gpustack_on_failure="stop")
     assert done.code == 0, done.output[-4000:]
     outside.assert_upgraded(fleet, "2.2.3")
+    # The plan had warned of what is now open to the network, and only of what was not before.
+    (warning,) = [each for each in done.report["plan"]["warnings"] if each["code"] == "new_listeners"]
+    assert warning["host"] == "server"
+    assert "5432 (PostgreSQL)" in warning["cause"]
+    assert " 80 (" not in warning["cause"]

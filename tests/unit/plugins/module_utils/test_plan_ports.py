@@ -68,6 +68,20 @@ def test_what_a_server_opens_to_the_network_is_told_with_a_line_for_the_firewall
     assert 'nft add rule inet filter input iifname != "lo" tcp dport { 5432 } drop' in warning["way_out"]
 
 
+def test_a_stopped_legacy_server_had_opened_its_port_before() -> None:
+    fleet = plan_evidence.fleet()
+    fleet["s"]["installations"][0]["running"] = False
+    (warning,) = problems(fleet, "warnings", "new_listeners")
+    assert " 80 (" not in warning["cause"]
+
+
+def test_a_stopped_legacy_server_does_not_hold_its_port() -> None:
+    fleet = plan_evidence.fleet()
+    fleet["s"]["installations"][0]["running"] = False
+    (problem,) = problems(fleet, "refusals", "port_taken")
+    assert "port 80," in problem["cause"]
+
+
 def test_the_line_for_the_firewall_follows_a_moved_database() -> None:
     (warning,) = problems(plan_evidence.fleet(), "warnings", "new_listeners", extra_args=["--database-port=15432"])
     assert "tcp dport { 15432 } drop" in warning["way_out"]
