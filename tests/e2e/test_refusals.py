@@ -231,7 +231,7 @@ SUPERVISED = {
         "supervised",
         "worker2",
         f"{CREATE} {WORKER} --token x && docker tag gpustack/gpustack:v0.7.1-cpu containrrr/watchtower"
-        " && docker run -d --name watchtower --network none --entrypoint sleep containrrr/watchtower infinity",
+        " && docker run -d -i --name watchtower --network none --entrypoint cat containrrr/watchtower",
         "docker rm -f watchtower",
     ),
 }
