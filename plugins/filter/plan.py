@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan, _p
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
 
 # Host variables that the plan looks at; of the token it needs to know only whether it is set.
-CHOICES = ("gpu_vendor", "container_name", "network")
+CHOICES = ("gpu_vendor", "container_name", "network", "extra_args", "extra_env")
 SECRET_CHOICES = ("token",)
 
 # Variables that Ansible templates without the inventory when it forms batches.
@@ -48,6 +49,7 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
                 ignore_workers=tuple(settings["ignore_workers"]),
                 fix_permissions=bool(settings["fix_permissions"]),
                 image_size=int(settings["image_size"]),
+                archive_size=_archive_size(settings["image_archive"]),
                 inventory_only_extra=_inventory_only(hosts, hostvars),
                 unassessed=unassessed,
                 choices={host: _choices(hostvars[host]) for host in hosts},
@@ -55,6 +57,12 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
         )
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(f"fleetops.gpustack.plan: the evidence has an unexpected shape: {error!r}") from error
+
+
+def _archive_size(path: str) -> int:
+    """Size of the image archive where it lies on the controller; one that lies on the hosts is not copied."""
+    archive = os.path.expanduser(path)
+    return os.path.getsize(archive) if archive and os.path.exists(archive) else 0
 
 
 def _reason(registered: Mapping[str, Any]) -> str:

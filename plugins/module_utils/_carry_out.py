@@ -9,11 +9,35 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work, from_entries
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import run_detached
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
-from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import FAULT_VARIABLE, Journal, parse_fault
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
+    FAULT_VARIABLE,
+    Journal,
+    newest_entries,
+    parse_fault,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
+
+
+def carry_out_if_needed(
+    params: Mapping[str, Any],
+    check_mode: bool,
+    find: Callable[[Mapping[str, Any]], dict[str, Any]],
+    report: Callable[[str], None],
+    action: Callable[[Work, dict[str, Any]], dict[str, Any]],
+) -> dict[str, Any]:
+    """Work on the newest attempt, unless what ``find`` sees under the lock is what was asked for already."""
+    if check_mode:
+        return find(params)
+    with HostLock(params["state_dir"], params["run_id"]) as lock:
+        found = find(params)
+        if not found["changed"]:
+            return found
+        attempt = from_entries(newest_entries(params["state_dir"]))
+        report(f"attempt {attempt.name}: {params['state']}")
+        return {**found, **carry_out(params, attempt, lock, lambda work: action(work, found))}
 
 
 def carry_out(

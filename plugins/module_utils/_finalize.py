@@ -18,30 +18,20 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
     free_name,
     from_entries,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out_if_needed, facts_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
     DONE,
     STARTED,
-    newest_attempt,
+    newest_entries,
     outcome_of,
-    read_entries,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
 
 
 def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
     """`state=finalized`."""
-    if check_mode:
-        return _found(params)
-    with HostLock(params["state_dir"], params["run_id"]) as lock:
-        found = _found(params)
-        if not found["changed"]:
-            return found
-        attempt = _newest(params)
-        report(f"attempt {attempt.name}: finalize")
-        return {**found, **carry_out(params, attempt, lock, _finalize)}
+    return carry_out_if_needed(params, check_mode, _found, report, lambda work, _before: _finalize(work))
 
 
 def settle(work: Work) -> None:
@@ -60,20 +50,13 @@ def _last(marks: list[tuple[str, str]], wanted: tuple[str, str]) -> int:
     return max((index for index, mark in enumerate(marks) if mark == wanted), default=-1)
 
 
-def _newest(params: Mapping[str, Any]) -> Attempt:
-    entries = read_entries(params["state_dir"])
-    newest = newest_attempt(entries)
-    own = [entry for entry in entries if entry["attempt"] == newest]
-    if outcome_of(own) not in ("upgraded", "finalized", "unfinished"):
-        raise SwitchError("This host was not upgraded by fleetops.gpustack, so there is nothing to finalize.")
-    return from_entries(own)
-
-
 def _found(params: Mapping[str, Any]) -> dict[str, Any]:
     """What is there, and whether it differs from what is asked for."""
-    attempt = _newest(params)
-    entries = [entry for entry in read_entries(params["state_dir"]) if entry["attempt"] == attempt.name]
+    entries = newest_entries(params["state_dir"])
     outcome = outcome_of(entries)
+    if outcome not in ("upgraded", "finalized", "unfinished"):
+        raise SwitchError("This host was not upgraded by fleetops.gpustack, so there is nothing to finalize.")
+    attempt = from_entries(entries)
     record = DockerReader(params["docker_host"]).inspect(attempt.container_name)
     saved = _saved(attempt)
     changed = outcome == "unfinished" or (outcome == "upgraded" and bool(saved["rollout"]))

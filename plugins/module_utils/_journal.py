@@ -138,6 +138,12 @@ def newest_attempt(entries: list[dict[str, Any]]) -> str | None:
     return entries[-1]["attempt"] if entries else None
 
 
+def newest_entries(state_dir: str) -> list[dict[str, Any]]:
+    """The entries of the attempt that was worked on last."""
+    entries = read_entries(state_dir)
+    return [entry for entry in entries if entry["attempt"] == newest_attempt(entries)]
+
+
 def last_detail(entries: list[dict[str, Any]], step: str, state: str) -> dict[str, Any] | None:
     """The detail of the newest entry of a step in a state."""
     for entry in reversed(entries):
@@ -156,12 +162,10 @@ def outcome_of(entries: list[dict[str, Any]]) -> str:
 
 def summary(state_dir: str) -> dict[str, Any]:
     """The newest attempt as evidence; reads only."""
-    entries = read_entries(state_dir)
-    attempt = newest_attempt(entries)
-    own = [entry for entry in entries if entry["attempt"] == attempt]
+    own = newest_entries(state_dir)
     begin = last_detail(own, "begin", STARTED) or {}
     return {
-        "attempt": attempt,
+        "attempt": newest_attempt(own),
         "step": own[-1]["step"] if own else None,
         "state": own[-1]["state"] if own else None,
         "outcome": outcome_of(own),

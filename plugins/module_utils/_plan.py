@@ -15,6 +15,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _options,
     _plan_fleet,
     _plan_host,
+    _plan_ports,
     _plan_text,
     _releases,
     _vendors,
@@ -54,6 +55,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     problems.extend(_plan_fleet.refusals(views, settings))
     for view in views:
         problems.extend(_plan_host.problems(view))
+        problems.extend(_plan_ports.refusals(view, previews[view.name].spec))
         problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
         problems.extend(
             view.problem(each["code"], each["cause"], each["way_out"]) for each in previews[view.name].problems
@@ -65,7 +67,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
         "release": settings.release,
         "image": settings.image,
         "refusals": [problem.as_dict() for problem in problems],
-        "warnings": [problem.as_dict() for problem in _warnings(views, verdicts)],
+        "warnings": [problem.as_dict() for problem in _warnings(views, verdicts, previews)],
         "losses": losses,
         "server": next((view.name for view in views if view.is_server), None),
         "workers": known,
@@ -142,6 +144,8 @@ def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
         "image": view.settings.image,
         "container_name": view.settings.choice(view.name, "container_name"),
         "network": view.settings.choice(view.name, "network"),
+        "extra_args": view.settings.choice(view.name, "extra_args"),
+        "extra_env": view.settings.choice(view.name, "extra_env"),
         "config_file_keys": (installation.get("config_file") or {}).get("option_names"),
     }
     try:
@@ -179,9 +183,14 @@ def _unaccepted(losses: Sequence[dict[str, Any]]) -> Iterator[Problem]:
             )
 
 
-def _warnings(views: Sequence[HostView], verdicts: Mapping[str, _vendors.Verdict]) -> list[Problem]:
+def _warnings(
+    views: Sequence[HostView],
+    verdicts: Mapping[str, _vendors.Verdict],
+    previews: Mapping[str, _container_spec.Built],
+) -> list[Problem]:
     found = _plan_fleet.warnings(views)
     for view in views:
+        found.extend(_plan_ports.warnings(view, previews[view.name].spec))
         found.extend(view.problem(*each) for each in verdicts[view.name].warnings)
         if view.is_server and not view.will_switch and not (view.database and view.database["readable"]):
             found.append(

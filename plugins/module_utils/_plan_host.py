@@ -11,16 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterator
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_disk, _releases
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, SWITCH, HostView, Problem
-
-GIB = 1024**3
-
-# How much room each copy of the database needs, as multiples of database and WAL together (design, "disk too small"):
-# v2 migrates a copy beside the original and PostgreSQL holds the rows once more; the backup keeps the bytes and their
-# recovered copy.
-DATA_DIR_COPIES = 3
-BACKUP_COPIES = 2
 
 ARCHITECTURES = ("x86_64", "aarch64")
 
@@ -356,94 +348,6 @@ def _named(finding: dict[str, Any]) -> str:
     return ", ".join(items) + (f" and {more} more" if more > 0 else "")
 
 
-def check_disk(view: HostView) -> Iterator[Problem]:
-    """Room per file system, added up where several needs meet on one."""
-    if view.installation is None or not view.will_switch:
-        return
-    needs: dict[str, list[tuple[str, int]]] = {}
-    systems: dict[str, dict[str, Any]] = {}
-    for what, filesystem, size in _disk_needs(view):
-        if filesystem and size:
-            systems[filesystem["mount_point"]] = filesystem
-            needs.setdefault(filesystem["mount_point"], []).append((what, size))
-    for mount_point, entries in needs.items():
-        needed, free = sum(size for _what, size in entries), systems[mount_point]["free"]
-        if free < needed:
-            listed = ", ".join(f"{what} {_size(size)}" for what, size in entries)
-            yield view.problem(
-                "disk",
-                f"{mount_point} has {_size(free)} free, needed are {_size(needed)} ({listed})",
-                f"free space on {mount_point}, or move gpustack_backup_dir or Docker's data-root to another one",
-            )
-
-
-def _disk_needs(view: HostView) -> Iterator[tuple[str, Any, int]]:
-    filesystems = view.node["filesystems"]
-    database = view.database
-    if database and view.data:
-        size = database["size"] + database["wal_size"]
-        yield "data directory", view.data["filesystem"], DATA_DIR_COPIES * size
-        yield "backup", filesystems["backup"], BACKUP_COPIES * size
-    if not view.node["image"]["present"]:
-        yield "image", filesystems["docker_root"], view.settings.image_size
-
-
-def _size(number: int) -> str:
-    return "%.1f GiB" % (number / GIB) if number >= GIB else "%.1f MiB" % (number / 1024**2)
-
-
-def check_ports(view: HostView) -> Iterator[Problem]:
-    """Ports that v2 wants and that somebody other than the legacy container holds."""
-    installation, release = view.installation, view.release
-    if (
-        installation is None
-        or release is None
-        or not view.will_switch
-        or view.node["journal"]["outcome"] == "unfinished"
-    ):
-        return
-    network = view.settings.choice(view.name, "network") or (
-        "host" if installation["network_mode"] == "host" else "bridge"
-    )
-    if network != "host":
-        return
-    wanted = wanted_ports(view)
-    taken = sorted(set(view.node["ports"]) & set(wanted) - legacy_ports(view))
-    for port in taken:
-        yield view.problem(
-            "port_taken",
-            f"port {port}, which v2 needs for {wanted[port]}, is taken by another process",
-            f"stop what listens there (ss -ltnp 'sport = :{port}'), or move GPUStack with a port option in"
-            " gpustack_extra_args",
-        )
-
-
-def wanted_ports(view: HostView) -> dict[int, str]:
-    """Port -> service, of the v2 container on the host's network."""
-    installation = view.installation
-    if installation is None or view.release is None:
-        return {}
-    options: dict[str, Any] = {}
-    if view.is_server:
-        options["port"] = installation["server"]["port"]
-    if view.runs_worker:
-        options["worker_port"] = installation["worker"]["port"]
-    return {each.port: each.service for each in _releases.listeners(view.release, view.role or "", options)}
-
-
-def legacy_ports(view: HostView) -> set[int]:
-    """Ports that the running legacy container itself holds; they are free once it has stopped."""
-    installation = view.installation
-    if installation is None or not installation["running"]:
-        return set()
-    ports: set[int] = set()
-    if view.is_server:
-        ports.add(int(installation["server"]["port"]))
-    if view.runs_worker:
-        ports.update((int(installation["worker"]["port"]), 10151), range(40000, 40096))
-    return ports
-
-
 CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_access,
     check_lock,
@@ -454,8 +358,7 @@ CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_network,
     check_data_directory,
     check_database,
-    check_disk,
-    check_ports,
+    _plan_disk.check_disk,
 )
 
 

@@ -44,6 +44,8 @@ class Settings:
     ignore_workers: tuple[str, ...] = ()
     fix_permissions: bool = False
     image_size: int = 0
+    # Bytes that the controller copies to each host that lacks the image; 0 where it copies none.
+    archive_size: int = 0
     clock_tolerance: float = 30.0
     inventory_only_extra: tuple[str, ...] = ()
     unassessed: dict[str, str] = field(default_factory=dict)

@@ -17,7 +17,6 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _data_dir
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     NO_RESTART,
     SET_ASIDE_PREFIX,
-    Attempt,
     SwitchError,
     Work,
     created_by,
@@ -25,37 +24,21 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
     free_name,
     from_entries,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out_if_needed, facts_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
     DONE,
     STARTED,
     last_detail,
-    newest_attempt,
-    read_entries,
+    newest_entries,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import summary as journal_summary
-from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
 
 
 def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
     """`state=legacy`. A host that was never switched, or is back already, stays as it is."""
-    if check_mode:
-        return _found(params)
-    with HostLock(params["state_dir"], params["run_id"]) as lock:
-        found = _found(params)
-        if not found["changed"]:
-            return found
-        attempt = _newest(params)
-        report(f"attempt {attempt.name}: back to the legacy container")
-        return {**found, **carry_out(params, attempt, lock, lambda work: _back(work, found["outcome"]))}
-
-
-def _newest(params: Mapping[str, Any]) -> Attempt:
-    entries = read_entries(params["state_dir"])
-    newest = newest_attempt(entries)
-    return from_entries([entry for entry in entries if entry["attempt"] == newest])
+    return carry_out_if_needed(params, check_mode, _found, report, lambda work, before: _back(work, before["outcome"]))
 
 
 def _found(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +46,7 @@ def _found(params: Mapping[str, Any]) -> dict[str, Any]:
     summary = journal_summary(params["state_dir"])
     if summary["outcome"] == "none":
         return {"changed": False, "outcome": "none", "warnings": []}
-    attempt = _newest(params)
+    attempt = from_entries(newest_entries(params["state_dir"]))
     running = False
     if summary["outcome"] == "restored":
         record = DockerReader(params["docker_host"]).inspect(attempt.legacy_id)

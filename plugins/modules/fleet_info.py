@@ -31,16 +31,6 @@ options:
       - The data directory of the server on the host.
     type: path
     required: true
-  host:
-    description:
-      - Address of PostgreSQL, the container's own on a bridge network. For O(generation=v2).
-    type: str
-    default: 127.0.0.1
-  port:
-    description:
-      - Port of PostgreSQL. For O(generation=v2).
-    type: int
-    default: 5432
   expected:
     description:
       - Workers that must be there, as this module or M(fleetops.gpustack.node_info) returned them before.
@@ -79,22 +69,6 @@ options:
         - The module succeeds, and RV(judgements) says what is missing. For callers that hold each worker to it by
           itself.
     default: fail
-  container:
-    description:
-      - Name of the server's container, from which the address and port of PostgreSQL are taken instead of O(host) and
-        O(port). Finds them on a bridge network and with a moved port, too.
-    type: str
-  docker_host:
-    description:
-      - The unix socket of the host's Docker engine. For O(container).
-    type: str
-    default: unix:///var/run/docker.sock
-  state_dir:
-    description:
-      - Directory in which this collection keeps its private virtual environment, which is used when the target's
-        Python has no psycopg.
-    type: path
-    default: /var/lib/fleetops-gpustack
 requirements:
   - Python 3.8 or newer with its C(sqlite3) module.
   - psycopg 3.2 or newer for O(generation=v2). M(fleetops.gpustack.node) with
@@ -102,6 +76,7 @@ requirements:
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
   - fleetops.gpustack.attributes.info_module
+  - fleetops.gpustack.postgresql
 seealso:
   - module: fleetops.gpustack.node_info
   - module: fleetops.gpustack.migration_info

@@ -39,38 +39,13 @@ options:
         address other than loopback needs it.
     type: path
     required: true
-  host:
-    description:
-      - Address of PostgreSQL, the container's own on a bridge network.
-    type: str
-    default: 127.0.0.1
-  port:
-    description:
-      - Port of PostgreSQL.
-    type: int
-    default: 5432
-  container:
-    description:
-      - Name of the server's container, from which the address and port of PostgreSQL are taken instead of O(host) and
-        O(port). Finds them on a bridge network and with a moved port, too.
-    type: str
-  docker_host:
-    description:
-      - The unix socket of the host's Docker engine. For O(container).
-    type: str
-    default: unix:///var/run/docker.sock
-  state_dir:
-    description:
-      - Directory in which this collection keeps its private virtual environment, which is used when the target's
-        Python has no psycopg.
-    type: path
-    default: /var/lib/fleetops-gpustack
 requirements:
   - Python 3.8 or newer with its C(sqlite3) module.
   - psycopg 3.2 or newer. M(fleetops.gpustack.node) with O(fleetops.gpustack.node#module:state=prepared) brings it.
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
   - fleetops.gpustack.attributes.info_module
+  - fleetops.gpustack.postgresql
 seealso:
   - module: fleetops.gpustack.fleet_info
   - module: fleetops.gpustack.database_backup

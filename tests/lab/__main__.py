@@ -122,6 +122,9 @@ def _add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seed", choices=("all", "legacy"), default=Options.seed, help="images that hosts hold already")
     sub.add_argument("--data", choices=("bind", "volume"), default=Options.data, help="what holds the data directory")
     sub.add_argument("--embedded-worker", action="store_true", help="the server's host is a worker, too")
+    sub.add_argument(
+        "--server-network", choices=("host", "bridge"), default=Options.server_network, help="bridge: publishes port 80"
+    )
     sub.add_argument("--container-name", default=Options.container_name)
     sub.add_argument("--no-fill", dest="fill", action="store_false", help="leave the server's database empty")
     sub.add_argument("--hosts-only", action="store_true", help="install no GPUStack")

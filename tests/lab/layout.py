@@ -32,6 +32,7 @@ class Options:
     seed: str = "all"
     data: str = "bind"
     embedded_worker: bool = False
+    server_network: str = "host"
     container_name: str = "gpustack"
     fill: bool = True
     hosts_only: bool = False
@@ -42,6 +43,9 @@ class Options:
             raise LabError(f"{self.name!r} cannot name a fleet; take small letters, digits and dashes, 21 at most")
         if self.gpu_workers > self.workers:
             raise LabError(f"a fleet of {self.workers} workers cannot have {self.gpu_workers} with GPUs; ask for fewer")
+
+        if self.embedded_worker and self.server_network != "host":
+            raise LabError("an embedded worker needs the host's network; leave out --embedded-worker or the network")
 
     def as_json(self) -> dict[str, Any]:
         """The options as they stand in `fleet.json`."""

@@ -14,6 +14,9 @@ from tests.lab.api import ApiError, Client, wait_until
 from tests.lab.hosts import Host
 from tests.lab.layout import Options
 
+# No name server is in reach. On the host's network that shows at once; behind the engine's own bridge a name would be
+# waited for, so there the container asks one that refuses.
+BRIDGED = ["--publish=80:80", "--dns=127.0.0.1"]
 START_TIMEOUT = 120.0
 READY_TIMEOUT = 180.0
 VOLUME = "gpustack-data"
@@ -34,7 +37,7 @@ def run_command(options: Options, host: Host, arguments: list[str]) -> list[str]
     """The documented `docker run` for one host."""
     source = DIRECTORY if options.data == "bind" else VOLUME
     command = ["docker", "run", "-d", "--name", options.container_name, "--restart=unless-stopped"]
-    command += ["--network=host"]
+    command += BRIDGED if host.name == "server" and options.server_network == "bridge" else ["--network=host"]
     if host.gpus:
         command += ["--gpus", "all", "--ipc=host"]
     for name, value in PLANTED_ENVIRONMENT.items():

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a host has room for its upgrade, per file system. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
+
+MIB, GIB = 1024**2, 1024**3
+
+# Room as multiples of the database together with its WAL. v2 migrates a copy beside the original, and PostgreSQL holds
+# the rows once more, with a WAL of its own.
+DATA_DIR_COPIES = 3
+# The backup keeps the bytes and their recovered copy.
+BACKUP_COPIES = 2
+# A rehearsal takes place in a throw-away container: on a copy, which needs beside it what the migration needs.
+REHEARSAL_COPIES = 1 + DATA_DIR_COPIES
+# Bytes for the new container's own layer and log. Where Docker's root is full, it cannot even be created.
+CONTAINER_SIZE = 256 * MIB
+
+
+def check_disk(view: HostView) -> Iterator[Problem]:
+    """Room per file system, added up where several needs meet on one."""
+    if view.installation is None or not view.will_switch:
+        return
+    needs: dict[str, list[tuple[str, int]]] = {}
+    systems: dict[str, dict[str, Any]] = {}
+    for what, filesystem, size in _needs(view):
+        if filesystem and size:
+            systems[filesystem["mount_point"]] = filesystem
+            needs.setdefault(filesystem["mount_point"], []).append((what, size))
+    for mount_point, entries in needs.items():
+        needed, free = sum(size for _what, size in entries), systems[mount_point]["free"]
+        if free < needed:
+            listed = ", ".join(f"{what} {_size(size)}" for what, size in entries)
+            yield view.problem(
+                "disk",
+                f"{mount_point} has {_size(free)} free, needed are {_size(needed)} ({listed})",
+                f"free space on {mount_point}, or move gpustack_backup_dir, gpustack_state_dir or Docker's data-root to"
+                " another one",
+            )
+
+
+def _needs(view: HostView) -> Iterator[tuple[str, Any, int]]:
+    """What needs room, its file system, and how many bytes."""
+    filesystems = view.node["filesystems"]
+    database = view.database
+    if database and view.data:
+        size = database["size"] + database["wal_size"]
+        yield "data directory", view.data["filesystem"], DATA_DIR_COPIES * size
+        yield "backup", filesystems["backup"], BACKUP_COPIES * size
+        yield "rehearsal", filesystems["docker_root"], REHEARSAL_COPIES * size
+    yield "container", filesystems["docker_root"], CONTAINER_SIZE
+    if not view.node["image"]["present"]:
+        yield "image", filesystems["docker_root"], view.settings.image_size
+        yield "image archive", filesystems["state"], view.settings.archive_size
+
+
+def _size(number: int) -> str:
+    return "%.1f GiB" % (number / GIB) if number >= GIB else "%.1f MiB" % (number / MIB)

@@ -1,0 +1,71 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ports of a host on which its v2 container will listen: those taken already, and those new to the network. Pure.
+
+On a network of its own, a container reaches the host's addresses by published ports only, and these stay as they were.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _container_spec
+from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
+
+DATABASE = "PostgreSQL"
+
+
+def refusals(view: HostView, spec: Mapping[str, Any]) -> Iterator[Problem]:
+    """Ports that v2 wants and that somebody other than the legacy container holds."""
+    if view.node["journal"]["outcome"] == "unfinished":
+        return
+    wanted = _wanted(view, spec)
+    # What the legacy container holds is free once it has stopped; of one that does not run, nothing is.
+    held = _legacy(view) if view.installation and view.installation["running"] else set()
+    for port in sorted(set(view.node["ports"]) & set(wanted) - held):
+        yield view.problem(
+            "port_taken",
+            f"port {port}, which v2 needs for {wanted[port]}, is taken by another process",
+            f"stop what listens there (ss -ltnp 'sport = :{port}'), or move GPUStack with a port option in"
+            " gpustack_extra_args",
+        )
+
+
+def warnings(view: HostView, spec: Mapping[str, Any]) -> Iterator[Problem]:
+    """Ports on which nothing of GPUStack has listened here so far."""
+    wanted, legacy = _wanted(view, spec), _legacy(view)
+    new = {port: service for port, service in wanted.items() if port not in legacy}
+    if not new:
+        return
+    closed = [port for port, service in new.items() if service == DATABASE] or sorted(new)
+    yield view.problem(
+        "new_listeners",
+        "v2 opens ports on this host that the legacy container did not: {}".format(
+            ", ".join(f"{port} ({service})" for port, service in sorted(new.items()))
+        ),
+        "close in the host's firewall what nobody outside shall call, PostgreSQL above all, which only the container"
+        ' itself calls: nft add rule inet filter input iifname != "lo" tcp dport {{ {} }} drop'.format(
+            ", ".join(str(port) for port in closed)
+        ),
+    )
+
+
+def _wanted(view: HostView, spec: Mapping[str, Any]) -> dict[int, str]:
+    """Port -> service, of a v2 container that shares the host's network."""
+    if not spec or view.release is None or spec["network_mode"] != "host":
+        return {}
+    return {each.port: each.service for each in _container_spec.listeners_of(spec, view.release, view.role or "")}
+
+
+def _legacy(view: HostView) -> set[int]:
+    """Ports on which the legacy container listens when it runs."""
+    installation = view.installation
+    ports: set[int] = set()
+    if installation is None:
+        return ports
+    if view.is_server:
+        ports.add(int(installation["server"]["port"]))
+    if view.runs_worker:
+        ports.update((int(installation["worker"]["port"]), 10151), range(40000, 40096))
+    return ports
