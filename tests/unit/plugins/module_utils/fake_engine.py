@@ -27,12 +27,29 @@ class FakeEngine:
         self.refuse: set[str] = set()
         self.on_start: Callable[[dict[str, Any]], None] = lambda record: None
         self.calls: list[str] = []
+        #: Images by reference and by id; what an archive holds, by its path.
+        self.images: dict[str, dict[str, Any]] = {}
+        self.archives: dict[str, dict[str, Any]] = {}
+        self.connected: list[tuple[str, str, dict[str, Any]]] = []
 
     def inspect(self, container: str) -> dict[str, Any] | None:
         for record in self.records.values():
             if container in (record["Id"], record["Name"].lstrip("/")):
                 return copy.deepcopy(record)
         return None
+
+    def image(self, reference: str) -> dict[str, Any] | None:
+        return copy.deepcopy(self.images.get(reference))
+
+    def load_image(self, archive: str) -> None:
+        image = self.archives[archive]
+        self.images.update(dict.fromkeys((image["Id"], *image.get("RepoTags", [])), image))
+
+    def tag_image(self, image: str, reference: str) -> None:
+        self.images[reference] = self.images[image]
+
+    def connect(self, container: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        self.connected.append((container, network, dict(endpoint)))
 
     def names(self) -> set[str]:
         return {record["Name"].lstrip("/") for record in self.records.values()}
@@ -49,9 +66,11 @@ class FakeEngine:
         self.records[made] = {
             "Id": made,
             "Name": "/" + name,
-            "Image": "sha256:new",
+            "Image": self.images.get(config["Image"], {}).get("Id", "sha256:new"),
             "State": {"Running": False, "Status": "created", "StartedAt": "0001-01-01T00:00:00Z", "ExitCode": 0},
-            "Config": {key: copy.deepcopy(config[key]) for key in ("Image", "Cmd", "Env", "Labels")},
+            "Config": {
+                key: copy.deepcopy(config[key]) for key in config if key not in ("HostConfig", "NetworkingConfig")
+            },
             "HostConfig": {"AutoRemove": False, **copy.deepcopy(config["HostConfig"])},
             "NetworkSettings": {"Ports": {}, "Networks": {}},
             "Mounts": [],
