@@ -33,6 +33,10 @@ OUTCOMES = {
     ("finalize_undone", DONE): "upgraded",
     ("undo_begin", STARTED): "unfinished",
     ("undo_done", DONE): "restored",
+    # Legacy containers may be gone from here on, so nothing that looks at the outcome may count on them.
+    ("cleanup_begin", STARTED): "cleaned",
+    # A backup was put in the place of the attempt's files: the attempt is history.
+    ("from_backup", DONE): "none",
 }
 
 
