@@ -224,7 +224,8 @@ def _apply(found: Found, run_id: str) -> str | None:
     if left:
         names = ", ".join(sorted({difference.name for difference in left}))
         raise RestoreError(
-            f"{names} in {found.data_dir} changed while the backup was restored: something writes there."
+            f"{names} in {found.data_dir} changed while the backup was restored: something writes there. Stop it, and "
+            "run again."
         )
     now = _journal.iso_utc(time.time())
     write_atomically(os.path.join(found.data_dir, NOTE), {"manifest": _digest(found.backup), "restored": now})
