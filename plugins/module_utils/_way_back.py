@@ -47,6 +47,9 @@ def evidence(docker_host: str, state_dir: str) -> dict[str, Any] | None:
         }
     except (SwitchError, DockerReaderError, OSError) as error:
         return {"legacy_container": None, "running": False, "obstacle": str(error)}
+    except KeyError as error:
+        cause = f"The journal does not say {error} of its newest attempt; it was written by another version."
+        return {"legacy_container": None, "running": False, "obstacle": f"{cause} Go back with that version."}
 
 
 def definition(attempt: Attempt) -> dict[str, Any] | None:
