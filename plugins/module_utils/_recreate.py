@@ -10,7 +10,7 @@ in reach: anonymous volumes are bound by their names, and what came by ``--volum
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, Work
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
@@ -51,10 +51,17 @@ def recreate(engine: Engine, record: Mapping[str, Any], name: str, image_archive
 
 def legacy_record(work: Work) -> dict[str, Any] | None:
     """The attempt's legacy container, the recreated one where the first one is gone; None when there is neither."""
-    record = work.engine.inspect(work.attempt.legacy_id)
+    return find(work.engine.inspect, work.attempt.legacy_id, work.journal.entries())
+
+
+def find(
+    inspect: Callable[[str], dict[str, Any] | None], legacy_id: str, entries: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The same from a journal's entries of the attempt, by whatever reads the engine."""
+    record = inspect(legacy_id)
     if record is None:
-        recreated = last_detail(work.journal.entries(), "recreate", DONE)
-        record = work.engine.inspect(recreated["container"]) if recreated else None
+        recreated = last_detail(entries, "recreate", DONE)
+        record = inspect(recreated["container"]) if recreated else None
     return record
 
 
@@ -134,13 +141,19 @@ def _require_image(engine: Engine, record: Mapping[str, Any], archive: str | Non
     if engine.image(wanted) is None and archive:
         engine.load_image(archive)
     if engine.image(wanted) is None:
-        without = "" if archive is None else f", nor in {archive}"
-        raise SwitchError(
-            f"The image of the legacy container, {reference} ({wanted}), is not on this host any more{without}. Bring "
-            f"it back ('docker pull {reference}' where that tag did not move, else 'docker save' on a host that has it "
-            "and 'docker load' here), then run again. Nothing was changed."
-        )
+        raise SwitchError(missing_image(record, archive))
     return _reference_for(engine, wanted, reference)
+
+
+def missing_image(record: Mapping[str, Any], archive: str | None) -> str:
+    """Cause and way out when the legacy container's image is neither on the host nor in an archive."""
+    wanted, reference = record["Image"], record["Config"]["Image"]
+    without = "" if archive is None else f", nor in {archive}"
+    return (
+        f"The image of the legacy container, {reference} ({wanted}), is not on this host any more{without}. Bring it "
+        f"back ('docker pull {reference}' where that tag did not move, else 'docker save' on a host that has it and "
+        "'docker load' here), then run again. Nothing was changed."
+    )
 
 
 def _reference_for(engine: Engine, wanted: str, reference: str) -> str:
