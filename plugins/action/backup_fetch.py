@@ -28,7 +28,6 @@ BLOCK = 4 * 1024 * 1024
 SPEC: dict[str, dict[str, Any]] = {
     "path": {"type": "str", "required": True},
     "dest": {"type": "path", "required": True},
-    "legacy_image": {"type": "bool", "default": False},
 }
 
 
@@ -44,15 +43,15 @@ class ActionModule(ActionBase):
         # What is read here are secrets: the connection must not print it, however verbose the run is.
         self._play_context.no_log = True
         try:
-            result.update(self._fetch(arguments["path"].rstrip("/"), arguments["dest"], arguments["legacy_image"]))
+            result.update(self._fetch(arguments["path"].rstrip("/"), arguments["dest"]))
         except (_backup_copy.CopyError, _snapshot.SnapshotError, OSError) as error:
             raise AnsibleActionFail(f"The backup was not fetched: {error}") from error
         return result
 
-    def _fetch(self, source: str, parent: str, legacy_image: bool) -> dict[str, Any]:
+    def _fetch(self, source: str, parent: str) -> dict[str, Any]:
         dest = os.path.join(os.path.abspath(parent), posixpath.basename(source))
         text = b"".join(self._blocks(posixpath.join(source, _snapshot.MANIFEST)))
-        files = _backup_copy.wanted(_backup_copy.manifest_of(source, text), legacy_image)
+        files = _backup_copy.wanted(_backup_copy.manifest_of(source, text))
         names = _backup_copy.missing(dest, text, files)
         size = 0
         if names and not self._task.check_mode:

@@ -22,6 +22,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out impor
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
+    CLEANED,
     DONE,
     STARTED,
     newest_attempt,
@@ -64,7 +65,7 @@ def _newest(params: Mapping[str, Any]) -> Attempt:
     entries = read_entries(params["state_dir"])
     newest = newest_attempt(entries)
     own = [entry for entry in entries if entry["attempt"] == newest]
-    if outcome_of(own) not in ("upgraded", "finalized", "unfinished"):
+    if outcome_of(own) not in ("upgraded", "finalized", CLEANED, "unfinished"):
         raise SwitchError("This host was not upgraded by fleetops.gpustack, so there is nothing to finalize.")
     return from_entries(own)
 

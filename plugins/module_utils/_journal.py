@@ -23,6 +23,7 @@ JOURNAL = "journal.jsonl"
 FAULT_VARIABLE = "FLEETOPS_GPUSTACK_FAULT"
 
 STARTED, DONE, FAILED = "started", "done", "failed"
+CLEANED = "cleaned"
 
 #: What an entry says about the attempt as a whole; entries that are not here leave the outcome as it was.
 OUTCOMES = {
@@ -35,7 +36,7 @@ OUTCOMES = {
     ("undo_begin", STARTED): "unfinished",
     ("undo_done", DONE): "restored",
     # Legacy containers may be gone from here on, so nothing that looks at the outcome may count on them.
-    ("cleanup_begin", STARTED): "cleaned",
+    ("cleanup_begin", STARTED): CLEANED,
     # A backup was put in the place of the attempt's files: the attempt is history.
     ("from_backup", DONE): "none",
 }

@@ -70,7 +70,7 @@ def apply(engine: Engine, found: Found, after: Mapping[str, Any], wanted: str, s
     record = found.record
     if record is None:
         return
-    note = _note_path(state_dir, record["Id"])
+    note = note_path(state_dir, record["Id"])
     if wanted == ABSENT:
         engine.remove(record["Id"])
         with contextlib.suppress(FileNotFoundError):
@@ -106,7 +106,7 @@ def _is_called(container: Mapping[str, Any], pattern: re.Pattern[str]) -> bool:
 def _policy_of(record: Mapping[str, Any], state_dir: str) -> Mapping[str, Any]:
     """The restart policy from before a retirement, ours or a switch's; else the one that the container has."""
     try:
-        with open(_note_path(state_dir, record["Id"]), encoding="utf-8") as note:
+        with open(note_path(state_dir, record["Id"]), encoding="utf-8") as note:
             return dict(json.load(note)["restart_policy"])
     except FileNotFoundError:
         pass
@@ -116,7 +116,7 @@ def _policy_of(record: Mapping[str, Any], state_dir: str) -> Mapping[str, Any]:
     return dict(record["HostConfig"]["RestartPolicy"])
 
 
-def _note_path(state_dir: str, container: str) -> str:
+def note_path(state_dir: str, container: str) -> str:
     return os.path.join(state_dir, NOTES, container + ".json")
 
 

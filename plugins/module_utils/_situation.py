@@ -54,7 +54,7 @@ def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
     newest = _journal.newest_attempt(entries)
     own = [entry for entry in entries if entry["attempt"] == newest]
     outcome = _journal.outcome_of(own)
-    if outcome in ("upgraded", "finalized"):
+    if outcome in ("upgraded", "finalized", _journal.CLEANED):
         return _already_there(params, reader, from_entries(own))
     if outcome in ("unfinished", "failed"):
         return _interrupted(params, reader, own, needs_image)

@@ -43,9 +43,8 @@ RECOVERED = "recovered"
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
 DEFINITION = "container.json"
-LEGACY_IMAGE = "legacy-image.tar"
-#: What a backup is whole without: the one can be made again from the copies, the other pulled.
-REPLACEABLE = (os.path.join(RECOVERED, DATABASE), LEGACY_IMAGE)
+#: What a backup is whole without: it can be made again from the copies.
+REPLACEABLE = (os.path.join(RECOVERED, DATABASE),)
 
 _BLOCK = 1024 * 1024
 _DIRECTORY_MODE = 0o700

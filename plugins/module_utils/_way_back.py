@@ -33,10 +33,10 @@ Look = Callable[[str], "dict[str, Any] | None"]
 
 
 def evidence(docker_host: str, state_dir: str) -> dict[str, Any] | None:
-    """The evidence ``way_back`` of the newest attempt; None where nothing was ever switched. Never fails."""
+    """The evidence ``way_back`` of the newest attempt; None where nothing is switched. Never fails."""
     try:
         entries = _journal.newest_entries(state_dir)
-        if not entries:
+        if _journal.outcome_of(entries) == "none":
             return None
         attempt, reader = from_entries(entries), DockerReader(docker_host)
         record = _recreate.find(reader.inspect, attempt.legacy_id, entries)
@@ -74,6 +74,14 @@ def archive(attempt: Attempt, record: dict[str, Any]) -> str | None:
 
 def obstacle(attempt: Attempt, entries: list[dict[str, Any]], inspect: Look, image: Look) -> str | None:
     """What stands in the way back, with the way out; None when nothing does."""
+    if _journal.outcome_of(entries) == _journal.CLEANED:
+        return (
+            f"Attempt {attempt.name} was cleaned up: its legacy container is gone, so there is no way back to it. The "
+            f"data from before the upgrade lies in {attempt.backup}. To have the legacy release on it again, stop "
+            f"v2 and set it aside (docker stop {attempt.container_name}; docker rename {attempt.container_name} "
+            f"{attempt.container_name}-failed-{attempt.name}), then run playbooks/restore.yml with "
+            f"gpustack_restore_from={attempt.backup} and gpustack_restore_force=true."
+        )
     legacy = _recreate.find(inspect, attempt.legacy_id, entries)
     intruder = _intruder(attempt, legacy, inspect)
     if intruder is not None:

@@ -20,6 +20,7 @@ description:
   - Nothing of what is read is printed, whatever the verbosity. Only C(ANSIBLE_DEBUG) shows it, as it shows every
     secret.
   - The recovered database (C(recovered/database.db)) is left out, M(fleetops.gpustack.database_restore) makes it again.
+    So is the archive of the legacy image (some GB), which lies beside the backups and can be pulled again.
 options:
   path:
     description:
@@ -32,11 +33,6 @@ options:
       - The copy must not be writable by others, and must not be a symbolic link.
     type: path
     required: true
-  legacy_image:
-    description:
-      - Whether the saved legacy image (C(legacy-image.tar), some GB) is copied too, where the backup has one.
-    type: bool
-    default: false
 requirements:
   - C(dd) and C(base64) on the host.
 extends_documentation_fragment:

@@ -62,10 +62,16 @@ options:
       - Seconds that the started container has to answer its API in. V(0) does not wait for it.
     type: int
     default: 0
+  rows:
+    description:
+      - Rows per table that the server's database must have once it answers, as M(fleetops.gpustack.database_restore)
+        returns them. Tables that a server writes by itself may have more.
+    type: dict
   image_archive:
     description:
-      - Path on the host of an archive made by C(docker save), to load the image of O(definition) from. It need not
-        exist, the image is pulled then where the host lacks it.
+      - Path on the host of an archive made by C(docker save), to load the image of O(definition) from. By default the
+        one that O(fleetops.gpustack.node#module:backup_legacy_image) made beside the backups. Where there is none, the
+        image is pulled.
     type: path
   registry_username:
     description:
@@ -134,6 +140,7 @@ role:
   sample: server
 """
 
+import os
 import re
 import time
 from typing import Any
@@ -145,6 +152,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _from_definition,
     _gates,
     _legacy_container,
+    _legacy_gate,
+    _legacy_image,
     _respawn,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, describe
@@ -202,7 +211,7 @@ def changed(
     if found.record is None and definition is not None:
         request = ImageRequest(
             definition["Config"]["Image"],
-            archive=params["image_archive"],
+            archive=params["image_archive"] or saved_image(params["definition"], definition),
             username=params["registry_username"],
             password=params["registry_password"],
         )
@@ -210,6 +219,11 @@ def changed(
         found = _legacy_container.Found(record, True, _from_definition.policy_of(definition))
     _legacy_container.apply(engine, found, diff["after"], params["state"], state_dir, params["stop_timeout"])
     return found
+
+
+def saved_image(path: str, definition: dict[str, Any]) -> str | None:
+    """The archive of the image beside the backup in which the definition lies."""
+    return _legacy_image.find(os.path.dirname(os.path.dirname(path)), definition)
 
 
 def wait(params: dict[str, Any], found: _legacy_container.Found) -> None:
@@ -225,6 +239,8 @@ def wait(params: dict[str, Any], found: _legacy_container.Found) -> None:
     described = describe(record)
     endpoints = _endpoints.legacy_endpoints(record, described.settings, described.facts["role"])
     _gates.wait_until_ready(endpoints, lambda: is_running(now()), params["ready_timeout"])
+    if params["rows"]:
+        _legacy_gate.rows(described.facts["data_dir"]["host_path"], params["rows"])
 
 
 def result_of(record: dict[str, Any] | None, diff: dict[str, Any] | None, only_defined: bool = False) -> dict[str, Any]:
@@ -248,6 +264,7 @@ def main() -> None:
             "definition": {"type": "path"},
             "start": {"type": "bool", "default": True},
             "ready_timeout": {"type": "int", "default": 0},
+            "rows": {"type": "dict"},
             "image_archive": {"type": "path"},
             "registry_username": {"type": "str"},
             "registry_password": {"type": "str", "no_log": True},

@@ -50,6 +50,12 @@ options:
           begun again, first.
       finalized:
         - The container is without the variables that only the roll-out needs, after one short restart.
+      cleaned:
+        - What the upgrade left behind is removed for good. Retired and set-aside containers, set-aside files of v2, the
+          archives that were brought to the host, and backups beyond O(backup_keep) go. Volumes, and what lies in the
+          data directory from before the upgrade, stay.
+        - Refused unless the upgrade is finished, on a server finalized, and the new container runs and answers with the
+          schema of its release. Afterwards O(state=legacy) is refused.
       legacy:
         - The old container is back under its name, with its files.
   installation:
@@ -161,6 +167,12 @@ options:
       - Directory in which every attempt has its backup.
     type: path
     default: /var/backups/gpustack
+  backup_keep:
+    description:
+      - How many backups below O(backup_dir) O(state=cleaned) keeps, the newest ones, at least 1. The one of the upgrade
+        is kept in any case, and so is whatever is not a finished backup of this collection.
+    type: int
+    default: 1
   stop_timeout:
     description:
       - Seconds that a container has to stop in before it is killed.
@@ -262,6 +274,11 @@ EXAMPLES = r"""
   fleetops.gpustack.node:
     state: finalized
 
+- name: Look what a cleanup would remove, and whether anything speaks against it
+  fleetops.gpustack.node:
+    state: cleaned
+  check_mode: true
+
 - name: Go back
   fleetops.gpustack.node:
     state: legacy
@@ -275,7 +292,8 @@ attempt:
   sample: 20261124T031500Z
 outcome:
   description:
-    - What became of the attempt, one of V(upgraded), V(finalized), V(restored), V(stopped), V(unfinished) or V(none).
+    - What became of the attempt, one of V(upgraded), V(finalized), V(cleaned), V(restored), V(stopped), V(unfinished)
+      or V(none).
     - With V(restored) a failure left the host as it was before. With V(unfinished) the way back failed too.
   returned: when the host has or gets an attempt
   type: str
@@ -363,6 +381,16 @@ gpus:
   type: list
   elements: dict
   sample: [{vendor: nvidia, index: 0, name: NVIDIA A100-SXM4-80GB}]
+removed:
+  description:
+    - What was, or in check mode would be, removed. C(containers) by name, C(files), C(state) and C(backups) by path.
+  returned: with O(state=cleaned)
+  type: dict
+  sample:
+    containers: [gpustack-legacy-20261124T031500Z]
+    files: [/data/gpustack/.gpustack-v2-20261123T031500Z]
+    state: [/var/lib/fleetops-gpustack/wheels.tar]
+    backups: []
 actions:
   description: What was, or in check mode would be, done.
   returned: with O(state=prepared)
@@ -378,8 +406,10 @@ from typing import Any, Callable, Mapping
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _cleanup,
     _finalize,
     _masking,
+    _postgres,
     _prepare,
     _respawn,
     _restore,
@@ -397,6 +427,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._snapshot import
 RUN: dict[str, Callable[[Mapping[str, Any], bool, Callable[[str], None]], dict[str, Any]]] = {
     "upgraded": _switch.run,
     "finalized": _finalize.run,
+    "cleaned": _cleanup.run,
     "legacy": _restore.run,
 }
 RUN_ID = re.compile(r"\d{8}T\d{6}Z")
@@ -413,17 +444,25 @@ EXPECTED = (
     OSError,
     ValueError,
     _prepare.PrepareError,
+    _postgres.PostgresError,
     _respawn.MissingLibraryError,
 )
 
 
 def libraries(params: Mapping[str, Any]) -> list[str]:
     """What this call has to import: a server's rows are read back from PostgreSQL."""
+    if params["state"] == "cleaned":
+        return _cleanup.libraries(params)
     if params["state"] != "upgraded":
         return ["docker"]
     record = DockerReader(params["docker_host"]).inspect(params["installation"])
     is_server = record is not None and describe(record).facts["role"] != "worker"
     return ["docker", "psycopg"] if is_server else ["docker"]
+
+
+def needs_libraries(state: str, check_mode: bool) -> bool:
+    """Check mode reads without any; but for the gates of a cleanup, which look into PostgreSQL on an upgraded host."""
+    return state == "cleaned" or (state != "prepared" and not check_mode)
 
 
 def keep_only_secrets_hidden(module: AnsibleModule) -> None:
@@ -451,7 +490,11 @@ def finish(module: AnsibleModule, result: dict[str, Any]) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["prepared", "upgraded", "finalized", "legacy"]},
+            "state": {
+                "type": "str",
+                "required": True,
+                "choices": ["prepared", "upgraded", "finalized", "cleaned", "legacy"],
+            },
             "installation": {"type": "str"},
             "release": {"type": "str"},
             "image": {"type": "str"},
@@ -475,6 +518,7 @@ def main() -> None:
             "run_id": {"type": "str"},
             "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
             "backup_dir": {"type": "path", "default": "/var/backups/gpustack"},
+            "backup_keep": {"type": "int", "default": 1},
             "stop_timeout": {"type": "int", "default": 60},
             "migration_timeout": {"type": "int", "default": 0},
             "ready_timeout": {"type": "int", "default": 300},
@@ -501,7 +545,7 @@ def main() -> None:
     if not RUN_ID.fullmatch(params["run_id"]):
         module.fail_json(msg=f"run_id {params['run_id']!r} is no time such as 20261124T031500Z.")
     try:
-        if params["state"] != "prepared" and not module.check_mode:
+        if needs_libraries(params["state"], module.check_mode):
             _respawn.ensure(libraries(params), params["state_dir"])
         result = carry_out(module, params)
     except EXPECTED as error:

@@ -44,10 +44,10 @@ def manifest_of(source: str, text: bytes) -> dict[str, Any]:
     return dict(manifest)
 
 
-def wanted(manifest: dict[str, Any], legacy_image: bool) -> dict[str, str]:
+def wanted(manifest: dict[str, Any]) -> dict[str, str]:
     """The files to copy, with their hashes: without the recovered database, which the copies make again."""
-    skipped = {name for name in _snapshot.REPLACEABLE if name != _snapshot.LEGACY_IMAGE or not legacy_image}
-    return {name: sha256 for name, sha256 in _snapshot.contents_of(manifest).items() if name not in skipped}
+    contents = _snapshot.contents_of(manifest)
+    return {name: sha256 for name, sha256 in contents.items() if name not in _snapshot.REPLACEABLE}
 
 
 def missing(dest: str, text: bytes, files: dict[str, str]) -> list[str]:

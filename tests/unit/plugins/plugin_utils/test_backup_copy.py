@@ -28,7 +28,8 @@ class Host:
         (self.data / "worker_name").write_bytes(b"gpu-1\n")
         _snapshot.begin(str(self.backup))
         (self.backup / "container.json").write_text("{}")
-        (self.backup / "legacy-image.tar").write_bytes(b"image")
+        (self.backup / "recovered").mkdir()
+        (self.backup / "recovered" / "database.db").write_bytes(b"rows")
         files = _snapshot.copy_stopped(
             str(self.data), str(self.backup / "data"), ("token", "worker_name", "worker_uuid")
         )
@@ -40,11 +41,11 @@ class Host:
         content = Path(path).read_bytes()
         yield from (content[at : at + 4] for at in range(0, len(content), 4))
 
-    def fetch(self, legacy_image: bool = False) -> list[str]:
+    def fetch(self) -> list[str]:
         """The names that were copied."""
         text = (self.backup / "manifest.json").read_bytes()
         manifest = _backup_copy.manifest_of(str(self.backup), text)
-        files = _backup_copy.wanted(manifest, legacy_image)
+        files = _backup_copy.wanted(manifest)
         names = _backup_copy.missing(str(self.dest), text, files)
         if names:
             _backup_copy.copy(str(self.backup), str(self.dest), text, files, names, self.blocks)
@@ -77,12 +78,6 @@ def test_the_copy_is_whole_private_and_counts_by_itself(host: Host) -> None:
 def test_a_second_time_copies_nothing(host: Host) -> None:
     host.fetch()
     assert host.fetch() == []
-
-
-def test_the_legacy_image_comes_when_it_is_asked_for(host: Host) -> None:
-    host.fetch()
-    assert host.fetch(legacy_image=True) == ["legacy-image.tar"]
-    assert _snapshot.verify_manifest(str(host.dest))
 
 
 def test_an_interruption_is_continued_and_meanwhile_the_copy_is_no_backup(host: Host) -> None:
