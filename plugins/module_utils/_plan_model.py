@@ -44,6 +44,7 @@ class Settings:
     ignore_workers: tuple[str, ...] = ()
     fix_permissions: bool = False
     image_size: int = 0
+    backup_fetch_dir: str = ""
     clock_tolerance: float = 30.0
     inventory_only_extra: tuple[str, ...] = ()
     unassessed: dict[str, str] = field(default_factory=dict)
