@@ -87,7 +87,7 @@ def test_from_the_copy_alone_everything_comes_back(fleet: Fleet, copy: Path, bef
     assert names_of_users(fleet) == before["users"]
     assert fleet.data["late_user"]["username"] in before["users"]
     assert definition(server) == before["definition"]
-    wait_until(lambda: everything_ready(fleet), "every worker is ready", 60)
+    wait_until("every worker READY", lambda: everything_ready(fleet), 60, "look at the workers' logs")
 
 
 def test_a_second_time_nothing_changes(fleet: Fleet, copy: Path) -> None:
