@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_refused_before_the_upgrade(fleet: Fleet) -> None:
 def test_refused_as_long_as_the_server_is_not_finalized(fleet: Fleet) -> None:
     # A backup from before, and a switch that fails: leftovers of every kind.
     assert playbook.run(fleet, "backup.yml").code == 0
-    fault = {"gpustack_module_environment": {"FLEETOPS_GPUSTACK_FAULT": "ready:before:raise"}}
+    fault: dict[str, Any] = {"gpustack_module_environment": {"FLEETOPS_GPUSTACK_FAULT": "ready:before:raise"}}
     assert playbook.run(fleet, "upgrade.yml", **fault).code != 0
     done = playbook.run(fleet, "upgrade.yml", gpustack_finalize=False)
     assert done.code == 0, done.output[-4000:]
@@ -152,7 +153,7 @@ def test_the_way_back_is_the_backup(fleet: Fleet, attempt: str, tmp_path: Path) 
     server = fleet.host("server")
     server.exec_root("docker", "stop", "gpustack")
     server.exec_root("docker", "rename", "gpustack", f"gpustack-failed-{attempt}")
-    given = {"gpustack_restore_from": f"{BACKUPS}/{attempt}", "gpustack_ready_timeout": 30}
+    given: dict[str, Any] = {"gpustack_restore_from": f"{BACKUPS}/{attempt}", "gpustack_ready_timeout": 30}
     refused = playbook.run(fleet, "restore.yml", "--limit", "server", **given)
     assert refused.code != 0
     assert refused.said("holds something else than the backup")
