@@ -28,6 +28,7 @@ BLOCK = 4 * 1024 * 1024
 SPEC: dict[str, dict[str, Any]] = {
     "path": {"type": "str", "required": True},
     "dest": {"type": "path", "required": True},
+    "legacy_image": {"type": "bool", "default": False},
 }
 
 
@@ -43,12 +44,12 @@ class ActionModule(ActionBase):
         # What is read here are secrets: the connection must not print it, however verbose the run is.
         self._play_context.no_log = True
         try:
-            result.update(self._fetch(arguments["path"].rstrip("/"), arguments["dest"]))
+            result.update(self._fetch(arguments["path"].rstrip("/"), arguments["dest"], arguments["legacy_image"]))
         except (_backup_copy.CopyError, _snapshot.SnapshotError, OSError) as error:
             raise AnsibleActionFail(f"The backup was not fetched: {error}") from error
         return result
 
-    def _fetch(self, source: str, parent: str) -> dict[str, Any]:
+    def _fetch(self, source: str, parent: str, legacy_image: bool) -> dict[str, Any]:
         dest = os.path.join(os.path.abspath(parent), posixpath.basename(source))
         text = b"".join(self._blocks(posixpath.join(source, _snapshot.MANIFEST)))
         files = _backup_copy.wanted(_backup_copy.manifest_of(source, text))
@@ -56,7 +57,22 @@ class ActionModule(ActionBase):
         size = 0
         if names and not self._task.check_mode:
             size = _backup_copy.copy(source, dest, text, files, names, self._blocks)
+        if legacy_image and _snapshot.DEFINITION in files:
+            archive, more = self._fetch_image(source, os.path.dirname(dest))
+            names, size = names + archive, size + more
         return {"changed": bool(names), "dest": dest, "files": sorted(files), "copied": names, "size": size}
+
+    def _fetch_image(self, source: str, dest: str) -> tuple[list[str], int]:
+        """The archive of the legacy image, which lies beside the backups; no manifest knows its hash."""
+        there = posixpath.dirname(source)
+        name = _backup_copy.image_archive(b"".join(self._blocks(posixpath.join(source, _snapshot.DEFINITION))))
+        answer = self._low_level_execute_command(f"sha256sum {shlex.quote(posixpath.join(there, name or ''))}")
+        if name is None or answer["rc"] != 0:
+            return [], 0  # none was saved
+        sha256 = answer["stdout"].split()[0]
+        if _backup_copy.hash_of(os.path.join(dest, name)) == sha256:
+            return [], 0
+        return [name], 0 if self._task.check_mode else _backup_copy.copy_file(there, dest, name, sha256, self._blocks)
 
     def _blocks(self, path: str) -> Iterator[bytes]:
         number = 0

@@ -20,7 +20,6 @@ description:
   - Nothing of what is read is printed, whatever the verbosity. Only C(ANSIBLE_DEBUG) shows it, as it shows every
     secret.
   - The recovered database (C(recovered/database.db)) is left out, M(fleetops.gpustack.database_restore) makes it again.
-    So is the archive of the legacy image (some GB), which lies beside the backups and can be pulled again.
 options:
   path:
     description:
@@ -33,8 +32,15 @@ options:
       - The copy must not be writable by others, and must not be a symbolic link.
     type: path
     required: true
+  legacy_image:
+    description:
+      - Whether the archive of the container's image (some GB) is copied too, where
+        O(fleetops.gpustack.node#module:backup_legacy_image) left one beside the backups. The copy lies beside that of
+        the backup.
+    type: bool
+    default: false
 requirements:
-  - C(dd) and C(base64) on the host.
+  - C(dd), C(sha256sum) and C(base64) on the host.
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
 attributes:
@@ -74,7 +80,7 @@ files:
   elements: str
   sample: [container.json, data/database.db, data/token]
 copied:
-  description: The files that were, or in check mode would be, copied.
+  description: The files that were, or in check mode would be, copied, the archive of the image among them.
   returned: success
   type: list
   elements: str

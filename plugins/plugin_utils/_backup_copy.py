@@ -13,13 +13,15 @@ import hashlib
 import json
 import os
 import posixpath
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _legacy_image, _snapshot
 
 _FILE_MODE = 0o600
+_IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 
 #: The blocks of a file of the host, in order.
 Blocks = Callable[[str], Iterator[bytes]]
@@ -50,29 +52,39 @@ def wanted(manifest: dict[str, Any]) -> dict[str, str]:
     return {name: sha256 for name, sha256 in contents.items() if name not in _snapshot.REPLACEABLE}
 
 
+def image_archive(definition: bytes) -> str | None:
+    """The name of the archive of a container's image, beside the backups; None when the definition names none."""
+    try:
+        image = str(json.loads(definition)["Image"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return os.path.basename(_legacy_image.archive_path("", image)) if _IMAGE_ID.fullmatch(image) else None
+
+
 def missing(dest: str, text: bytes, files: dict[str, str]) -> list[str]:
     """The files that the copy lacks, or has with other contents; the manifest's own name when that differs."""
-    found = [name for name, sha256 in sorted(files.items()) if _hash_of(os.path.join(dest, name)) != sha256]
-    same_manifest = _hash_of(os.path.join(dest, _snapshot.MANIFEST)) == hashlib.sha256(text).hexdigest()
+    found = [name for name, sha256 in sorted(files.items()) if hash_of(os.path.join(dest, name)) != sha256]
+    same_manifest = hash_of(os.path.join(dest, _snapshot.MANIFEST)) == hashlib.sha256(text).hexdigest()
     return found if same_manifest else [*found, _snapshot.MANIFEST]
 
 
 def copy(source: str, dest: str, text: bytes, files: dict[str, str], names: Iterable[str], read: Blocks) -> int:
-    """Copy the files and prove them; the bytes that were copied. Everything is 0700 or 0600 from the start."""
+    """Copy the files of a backup and prove them; the bytes that were copied. All is 0700 or 0600 from the start."""
     _snapshot.make_backup_dir(dest)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(dest, _snapshot.MANIFEST))  # until it is back, this is no backup
-    size = sum(_copy_one(source, dest, name, files[name], read) for name in names if name != _snapshot.MANIFEST)
+    size = sum(copy_file(source, dest, name, files[name], read) for name in names if name != _snapshot.MANIFEST)
     _write(os.path.join(dest, _snapshot.MANIFEST), iter([text]))
     return size
 
 
-def _copy_one(source: str, dest: str, name: str, sha256: str, read: Blocks) -> int:
+def copy_file(source: str, dest: str, name: str, sha256: str, read: Blocks) -> int:
+    """Copy one file of the host into a private directory and prove it; its size."""
     target = os.path.join(dest, name)
     if os.path.dirname(name):
         _snapshot.make_backup_dir(os.path.dirname(target))
     size = _write(target, read(posixpath.join(source, name)))
-    if _hash_of(target) != sha256:
+    if hash_of(target) != sha256:
         os.unlink(target)
         raise CopyError(
             f"{name} of {source} did not arrive as the manifest says. Run again; where that does not help, the backup "
@@ -95,7 +107,7 @@ def _write(target: str, blocks: Iterator[bytes]) -> int:
     return size
 
 
-def _hash_of(path: str) -> str | None:
+def hash_of(path: str) -> str | None:
     """The hash of a private regular file; None for anything else, which is written anew."""
     try:
         facts = os.lstat(path)

@@ -33,19 +33,21 @@ def backup(tmp_path: Path) -> Path:
     (data / "token").write_bytes(SECRET)
     (data / "worker_uuid").write_bytes(b"x" * BLOCK)
     names = ("database.db", "jwt_secret_key", "token", "worker_uuid")
+    _snapshot.begin(str(path))
+    (path / "container.json").write_text(json.dumps({"Image": f"sha256:{'a' * 64}"}))
     files = _snapshot.copy_stopped(str(data), str(path / "data"), names)
     _snapshot.write_manifest(str(path), files, None, {"data_dir": str(data)})
     return path
 
 
-def fetch(backup: Path, *arguments: str) -> tuple[dict[str, Any], str]:
+def fetch(backup: Path, *arguments: str, **options: Any) -> tuple[dict[str, Any], str]:
     """The result, and everything that was printed."""
     collections = backup.parent.parent / "path"
     (collections / "ansible_collections" / "fleetops").mkdir(parents=True, exist_ok=True)
     link = collections / "ansible_collections" / "fleetops" / "gpustack"
     if not link.exists():
         link.symlink_to(CHECKOUT)
-    parameters = {"path": str(backup), "dest": str(backup.parent.parent / "controller")}
+    parameters = {"path": str(backup), "dest": str(backup.parent.parent / "controller"), **options}
     argv = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m", "fleetops.gpustack.backup_fetch"]
     done = subprocess.run(
         [*argv, "-a", json.dumps(parameters), "-vvvv", *arguments],
@@ -74,12 +76,27 @@ def test_check_do_check_again_do_again(backup: Path) -> None:
     done, output = fetch(backup)
     assert done["changed"]
     assert done["dest"] == str(controller / "one")
-    assert done["size"] == 3 * BLOCK + 7 + len(SECRET)
+    assert done["size"] == 3 * BLOCK + 7 + len(SECRET) + (backup / "container.json").stat().st_size
     assert _snapshot.verify_manifest(done["dest"])
     for shown in (SECRET.decode().strip(), base64.b64encode(SECRET).decode()[:20]):
         assert shown not in output
     assert not fetch(backup, "--check")[0]["changed"]
     assert not fetch(backup)[0]["changed"]
+
+
+def test_the_legacy_image_comes_only_when_it_is_asked_for(backup: Path) -> None:
+    archive = backup.parent / f"legacy-image-{'a' * 64}.tar"
+    archive.write_bytes(b"image")
+    copy = backup.parent.parent / "controller" / archive.name
+    fetch(backup)
+    assert not copy.exists()
+    done, _output = fetch(backup, legacy_image=True)
+    assert done["copied"] == [archive.name]
+    assert copy.read_bytes() == b"image"
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert not fetch(backup, legacy_image=True)[0]["changed"]
+    archive.unlink()
+    assert not fetch(backup, legacy_image=True)[0]["changed"]
 
 
 def test_no_backup_is_told(backup: Path) -> None:
