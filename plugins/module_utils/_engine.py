@@ -9,10 +9,13 @@ Containers are named by id or name. Nothing here removes a volume.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Callable, Iterator, Mapping, TypeVar
 
 #: A busy engine takes its time to start a container; this is where it is taken for hung.
 REQUEST_SECONDS = 180
+#: It says nothing while it packs or unpacks a large layer.
+ARCHIVE_SECONDS = 1800
 
 Answer = TypeVar("Answer")
 
@@ -95,6 +98,39 @@ class Engine:
         """Remove a stopped container; its volumes stay, anonymous ones too."""
         self._ask("remove container " + container, self._api.remove_container, container, v=False, force=False)
 
+    def connect(self, container: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        """Connect a container to a further network, with the settings of the engine's own create call."""
+        addresses = endpoint.get("IPAMConfig") or {}
+        settings = {
+            "ipv4_address": addresses.get("IPv4Address"),
+            "ipv6_address": addresses.get("IPv6Address"),
+            "link_local_ips": addresses.get("LinkLocalIPs"),
+            "aliases": endpoint.get("Aliases"),
+            "links": [tuple(link.split(":", 1)) for link in endpoint.get("Links") or []],
+            "driver_opt": endpoint.get("DriverOpts"),
+        }
+        self._ask(
+            f"connect container {container} to network {network}",
+            self._api.connect_container_to_network,
+            container,
+            network,
+            **{name: value for name, value in settings.items() if value},
+        )
+
+    def load_image(self, archive: str) -> None:
+        """Load what ``docker save`` wrote."""
+        with open(archive, "rb") as content, self._patient():
+            self._ask("load " + archive, self.client.images.load, content)
+
+    def save_image(self, reference: str) -> Iterator[bytes]:
+        """What ``docker save`` writes, block by block."""
+        with self._patient():
+            yield from self._ask("save " + reference, self._api.get_image, reference)
+
+    def tag_image(self, image: str, reference: str) -> None:
+        """Give an image a further reference."""
+        self._ask(f"tag image {image} as {reference}", self._api.tag, image, *_name_and_tag(reference))
+
     def follow_logs(self, container: str, since: float | None = None) -> Iterator[str]:
         """The container's output line by line, as it is printed, until it stops."""
         chunks = self._ask(
@@ -116,6 +152,14 @@ class Engine:
         )
         return output.decode("utf-8", "replace").splitlines()
 
+    @contextlib.contextmanager
+    def _patient(self) -> Iterator[None]:
+        usual, self._api.timeout = self._api.timeout, ARCHIVE_SECONDS
+        try:
+            yield
+        finally:
+            self._api.timeout = usual
+
     def _ask(self, what: str, call: Callable[..., Answer], *args: Any, **kwargs: Any) -> Answer:
         try:
             return call(*args, **kwargs)
@@ -127,6 +171,11 @@ class Engine:
 
 class MissingError(EngineError, LookupError):
     """There is no such container or image."""
+
+
+def _name_and_tag(reference: str) -> tuple[str, str]:
+    name, colon, tag = reference.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (reference, "latest")
 
 
 def lines_of(chunks: Iterator[bytes]) -> Iterator[str]:

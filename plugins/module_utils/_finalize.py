@@ -22,6 +22,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out impor
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
+    CLEANED,
     DONE,
     STARTED,
     newest_entries,
@@ -54,7 +55,7 @@ def _found(params: Mapping[str, Any]) -> dict[str, Any]:
     """What is there, and whether it differs from what is asked for."""
     entries = newest_entries(params["state_dir"])
     outcome = outcome_of(entries)
-    if outcome not in ("upgraded", "finalized", "unfinished"):
+    if outcome not in ("upgraded", "finalized", CLEANED, "unfinished"):
         raise SwitchError("This host was not upgraded by fleetops.gpustack, so there is nothing to finalize.")
     attempt = from_entries(entries)
     record = DockerReader(params["docker_host"]).inspect(attempt.container_name)

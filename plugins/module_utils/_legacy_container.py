@@ -45,19 +45,23 @@ def find(reader: DockerReader, name: str, state_dir: str) -> Found:
         raise SwitchError(f"Several retired containers belong to {name}: {names}. Remove those that are not wanted.")
     if not retired:
         if named is not None:
-            raise SwitchError(f"Container {name} is no legacy GPUStack, and no retired one belongs to it.")
+            raise SwitchError(
+                f"Container {name} is no legacy GPUStack, and no retired one belongs to it. To have a legacy one in "
+                f"its place, stop it and set it aside: docker stop {name}; docker rename {name} {name}-failed-"
+                "$(date -u +%Y%m%dT%H%M%SZ)"
+            )
         return Found(None, False, NO_RESTART)
     return Found(retired[0], False, _policy_of(retired[0], state_dir))
 
 
-def change(found: Found, name: str, wanted: str, run_id: str) -> dict[str, dict[str, Any]] | None:
-    """What has to change, as before and after; None when nothing has."""
+def change(found: Found, name: str, wanted: str, run_id: str, start: bool = True) -> dict[str, dict[str, Any]] | None:
+    """What has to change, as before and after; None when nothing has. A container that runs is not stopped here."""
     if found.record is None:
         if wanted == ABSENT:
             return None
         raise SwitchError(f"There is no legacy container {name} on this host, in service or retired.")
     before = _facts(found.record)
-    after = _wanted_facts(found, name, wanted, run_id)
+    after = _wanted_facts(found, name, wanted, run_id, start)
     return None if before == after else {"before": before, "after": after}
 
 
@@ -66,7 +70,7 @@ def apply(engine: Engine, found: Found, after: Mapping[str, Any], wanted: str, s
     record = found.record
     if record is None:
         return
-    note = _note_path(state_dir, record["Id"])
+    note = note_path(state_dir, record["Id"])
     if wanted == ABSENT:
         engine.remove(record["Id"])
         with contextlib.suppress(FileNotFoundError):
@@ -79,8 +83,9 @@ def apply(engine: Engine, found: Found, after: Mapping[str, Any], wanted: str, s
         _rename(engine, record, after["name"])
     else:
         _rename(engine, record, after["name"])
-        engine.start(record["Id"])
-        engine.set_restart_policy(record["Id"], found.policy)
+        if after["running"]:
+            engine.start(record["Id"])
+            engine.set_restart_policy(record["Id"], found.policy)
 
 
 def _rename(engine: Engine, record: Mapping[str, Any], name: str) -> None:
@@ -101,7 +106,7 @@ def _is_called(container: Mapping[str, Any], pattern: re.Pattern[str]) -> bool:
 def _policy_of(record: Mapping[str, Any], state_dir: str) -> Mapping[str, Any]:
     """The restart policy from before a retirement, ours or a switch's; else the one that the container has."""
     try:
-        with open(_note_path(state_dir, record["Id"]), encoding="utf-8") as note:
+        with open(note_path(state_dir, record["Id"]), encoding="utf-8") as note:
             return dict(json.load(note)["restart_policy"])
     except FileNotFoundError:
         pass
@@ -111,7 +116,7 @@ def _policy_of(record: Mapping[str, Any], state_dir: str) -> Mapping[str, Any]:
     return dict(record["HostConfig"]["RestartPolicy"])
 
 
-def _note_path(state_dir: str, container: str) -> str:
+def note_path(state_dir: str, container: str) -> str:
     return os.path.join(state_dir, NOTES, container + ".json")
 
 
@@ -120,10 +125,11 @@ def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name_of(record), "running": is_running(record), "restart_policy": policy}
 
 
-def _wanted_facts(found: Found, name: str, wanted: str, run_id: str) -> dict[str, Any]:
+def _wanted_facts(found: Found, name: str, wanted: str, run_id: str, start: bool) -> dict[str, Any]:
     record: Mapping[str, Any] = found.record or {}
     if wanted == ACTIVE:
-        return {"name": name, "running": True, "restart_policy": found.policy["Name"] or "no"}
+        runs = start or is_running(record)
+        return {"name": name, "running": runs, "restart_policy": (found.policy["Name"] or "no") if runs else "no"}
     if wanted == RETIRED:
         retired = f"{name}-legacy-{run_id}" if found.has_name else name_of(record)
         return {"name": retired, "running": False, "restart_policy": "no"}

@@ -189,6 +189,10 @@ def refusals(views: Sequence[HostView], settings: Settings) -> list[Problem]:
 
 def warnings(views: Sequence[HostView]) -> list[Problem]:
     """What an operator should know before going on."""
+    return [*_proxies(views), *_backups(views)]
+
+
+def _proxies(views: Sequence[HostView]) -> list[Problem]:
     return [
         view.problem(
             "proxy",
@@ -197,4 +201,17 @@ def warnings(views: Sequence[HostView]) -> list[Problem]:
         )
         for view in views
         if view.node["host"]["proxy"]["http_proxy"] and not view.node["host"]["proxy"]["no_proxy"]
+    ]
+
+
+def _backups(views: Sequence[HostView]) -> list[Problem]:
+    if all(view.settings.backup_fetch_dir or not view.will_switch for view in views):
+        return []
+    return [
+        Problem(
+            FLEET,
+            "backup_on_host_only",
+            "the backups stay on the hosts alone, and are gone with their disks",
+            "have a copy of each on the controller with gpustack_backup_fetch_dir",
+        )
     ]

@@ -46,6 +46,7 @@ class Settings:
     image_size: int = 0
     # Bytes that the controller copies to each host that lacks the image; 0 where it copies none.
     archive_size: int = 0
+    backup_fetch_dir: str = ""
     clock_tolerance: float = 30.0
     inventory_only_extra: tuple[str, ...] = ()
     unassessed: dict[str, str] = field(default_factory=dict)

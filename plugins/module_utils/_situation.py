@@ -18,7 +18,9 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
     _image,
     _journal,
+    _recreate,
     _releases,
+    _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     Attempt,
@@ -52,7 +54,7 @@ def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
     newest = _journal.newest_attempt(entries)
     own = [entry for entry in entries if entry["attempt"] == newest]
     outcome = _journal.outcome_of(own)
-    if outcome in ("upgraded", "finalized"):
+    if outcome in ("upgraded", "finalized", _journal.CLEANED):
         return _already_there(params, reader, from_entries(own))
     if outcome in ("unfinished", "failed"):
         return _interrupted(params, reader, own, needs_image)
@@ -96,13 +98,10 @@ def _interrupted(
     attempt = from_entries(own)
     if accepted(own):
         return Situation(FINISH, attempt, {}, {}, [])
-    legacy = reader.inspect(attempt.legacy_id)
-    if legacy is None:
-        raise SwitchError(
-            f"Attempt {attempt.name} was interrupted, and its legacy container {attempt.legacy_name} "
-            f"({attempt.legacy_id[:12]}) is gone. Its definition lies in {attempt.backup}/container.json: create it "
-            "anew from there, and remove nothing."
-        )
+    obstacle = _way_back.obstacle(attempt, own, reader.inspect, reader.image)
+    if obstacle:
+        raise SwitchError(f"Attempt {attempt.name} was interrupted, and this host has to go back first. {obstacle}")
+    legacy = _recreate.find(reader.inspect, attempt.legacy_id, own) or _way_back.definition(attempt) or {}
     wanted = _with_request(attempt, params)
     return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image)
 

@@ -21,7 +21,7 @@ import os
 import secrets
 import shutil
 import stat
-from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 from urllib.parse import quote
 
 try:
@@ -42,6 +42,9 @@ DATA = "data"
 RECOVERED = "recovered"
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
+DEFINITION = "container.json"
+#: What a backup is whole without: it can be made again from the copies.
+REPLACEABLE = (os.path.join(RECOVERED, DATABASE),)
 
 _BLOCK = 1024 * 1024
 _DIRECTORY_MODE = 0o700
@@ -386,10 +389,15 @@ def _require_sound(database: str, facts: RecoveredFacts) -> None:
 # A whole backup
 
 
-def save(data_dir: str, backup_dir: str, running: bool, extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Save database and identity files of a server's data directory, restore the copy once, and write the manifest."""
+def begin(backup_dir: str) -> None:
+    """Make the directory of a backup that counts for nothing until its manifest is written."""
     make_backup_dir(backup_dir)
     _remove_if_there(os.path.join(backup_dir, MANIFEST))
+
+
+def save(data_dir: str, backup_dir: str, running: bool, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Save database and identity files of a server's data directory, restore the copy once, and write the manifest."""
+    begin(backup_dir)
     copies = os.path.join(backup_dir, DATA)
     if running:
         files = copy_stopped(data_dir, copies, IDENTITY_FILES)
@@ -417,6 +425,8 @@ def write_manifest(
     if facts is not None:
         _require_complete(files)
     manifest: dict[str, Any] = dict(extra or {})
+    if os.path.isdir(manifest.get("data_dir", "")):
+        manifest["directory"] = _directory_facts(manifest["data_dir"])
     manifest.update(
         format=MANIFEST_FORMAT,
         created=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -427,6 +437,11 @@ def write_manifest(
     text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
     _write_atomically(os.path.join(backup_dir, MANIFEST), [text.encode("utf-8")])
     return manifest
+
+
+def _directory_facts(data_dir: str) -> dict[str, Any]:
+    facts = os.stat(data_dir)
+    return {"mode": octal(facts.st_mode), "uid": facts.st_uid, "gid": facts.st_gid}
 
 
 def _require_complete(files: Sequence[FileRecord]) -> None:
@@ -455,23 +470,34 @@ def read_manifest(backup_dir: str) -> dict[str, Any]:
     return manifest
 
 
-def verify_manifest(backup_dir: str) -> dict[str, Any]:
-    """Read the manifest and hold every file of the backup against it."""
+def verify_manifest(backup_dir: str, may_lack: Sequence[str] = ()) -> dict[str, Any]:
+    """Read the manifest and hold every file of the backup against it; those of ``may_lack`` only where they are."""
     manifest = read_manifest(backup_dir)
-    expected = {os.path.join(DATA, record.name): record.sha256 for record in records_of(manifest) if not record.absent}
-    expected.update(manifest["artefacts"])
-    for name, sha256 in sorted(expected.items()):
+    for name, sha256 in sorted(contents_of(manifest).items()):
         path = os.path.join(backup_dir, name)
         if not os.path.exists(path):
+            if name in may_lack:
+                continue
             raise SnapshotError(f"{path} is missing from the backup; use another backup.")
         if hash_file(path) != sha256:
             raise SnapshotError(f"{path} is not what the manifest says; use another backup.")
     return manifest
 
 
-def records_of(manifest: dict[str, Any]) -> list[FileRecord]:
-    """The file records of a manifest."""
-    return [FileRecord(**record) for record in manifest["files"]]
+def contents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Every file that the manifest vouches for, by its path in the backup, with its SHA-256."""
+    copies = {
+        os.path.join(DATA, record.name): str(record.sha256) for record in records_of(manifest) if not record.absent
+    }
+    return {**copies, **manifest["artefacts"]}
+
+
+def records_of(manifest: Mapping[str, Any]) -> list[FileRecord]:
+    """The file records of a manifest; what a later release notes besides is passed over."""
+    return [
+        FileRecord(**{key: value for key, value in record.items() if key in FileRecord._fields})
+        for record in manifest["files"]
+    ]
 
 
 def _artefacts(backup_dir: str) -> dict[str, str]:

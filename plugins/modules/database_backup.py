@@ -51,6 +51,17 @@ options:
       - With V(false), a file that changes while it is copied fails the module.
     type: bool
     required: true
+  container:
+    description:
+      - Id or name of the server's container. Its definition is saved too, as C(container.json), so that
+        M(fleetops.gpustack.legacy_install) can make it anew on a host that has nothing but the backup.
+      - The definition holds the secrets of the container's arguments and environment. It stays in the backup.
+    type: str
+  docker_host:
+    description:
+      - The unix socket of the host's Docker engine. For O(container).
+    type: str
+    default: unix:///var/run/docker.sock
 notes:
   - Backups are never deleted by this module.
   - A rollback journal that an unclean stop left behind is part of the copy, and the copy is whole. An upgrade from
@@ -71,6 +82,8 @@ attributes:
       - An intact backup of the same O(name) is not made again. The module does not look at whether the database has
         changed since.
 seealso:
+  - module: fleetops.gpustack.backup_fetch
+  - module: fleetops.gpustack.database_restore
   - module: fleetops.gpustack.migration_info
   - module: fleetops.gpustack.node
 """
@@ -79,7 +92,8 @@ EXAMPLES = r"""
 - name: Save the database of a running server
   fleetops.gpustack.database_backup:
     data_dir: /data/gpustack
-    name: before-cleanup
+    name: before-maintenance
+    container: gpustack
     running: true
   become: true
   register: backup
@@ -94,7 +108,7 @@ path:
   description: Directory of the backup.
   returned: always
   type: str
-  sample: /var/backups/gpustack/before-cleanup
+  sample: /var/backups/gpustack/before-maintenance
 created:
   description: When the backup was made, in UTC.
   returned: when the backup exists
@@ -166,6 +180,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
+from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import (
+    DEFAULT_DOCKER_HOST,
+    DockerReader,
+    DockerReaderError,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import name_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: A hash of a secret is a secret where the secret is short.
@@ -195,7 +216,30 @@ def public(manifest: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def backup(data_dir: str, path: str, running: bool, check_mode: bool) -> dict[str, Any]:
+def definition_of(container: str | None, docker_host: str) -> dict[str, Any] | None:
+    """The engine's record of the server's container, None when none was named."""
+    if container is None:
+        return None
+    record = DockerReader(docker_host).inspect(container)
+    if record is None:
+        raise _snapshot.SnapshotError(f"there is no container {container} on this host; name the server's container.")
+    return record
+
+
+def save(data_dir: str, path: str, running: bool, definition: dict[str, Any] | None) -> dict[str, Any]:
+    """Save definition, files and database; the manifest, which comes last, has the hashes of all."""
+    extra: dict[str, Any] = {}
+    if definition is not None:
+        _snapshot.begin(path)
+        write_atomically(os.path.join(path, _snapshot.DEFINITION), definition)
+        policy = dict(definition["HostConfig"]["RestartPolicy"])
+        extra["legacy"] = {"id": definition["Id"], "name": name_of(definition), "restart_policy": policy}
+    return _snapshot.save(data_dir, path, running, extra)
+
+
+def backup(
+    data_dir: str, path: str, running: bool, definition: dict[str, Any] | None, check_mode: bool
+) -> dict[str, Any]:
     """Have an intact backup at a path; says what the module returns."""
     database = os.path.join(data_dir, _snapshot.DATABASE)
     result: dict[str, Any] = {
@@ -209,7 +253,7 @@ def backup(data_dir: str, path: str, running: bool, check_mode: bool) -> dict[st
     elif not os.path.exists(database):
         raise _snapshot.SnapshotError(f"{database} is not there; name the data directory of a GPUStack 0.x server.")
     elif not check_mode:
-        manifest = _snapshot.save(data_dir, path, running)
+        manifest = save(data_dir, path, running, definition)
     return result if manifest is None else dict(result, **public(manifest))
 
 
@@ -221,6 +265,8 @@ def main() -> None:
             "dest": {"type": "path", "default": "/var/backups/gpustack"},
             "name": {"type": "str", "required": True},
             "running": {"type": "bool", "required": True},
+            "container": {"type": "str"},
+            "docker_host": {"type": "str", "default": DEFAULT_DOCKER_HOST},
         },
         supports_check_mode=True,
     )
@@ -231,8 +277,9 @@ def main() -> None:
         )
     path = os.path.join(params["dest"], params["name"])
     try:
-        result = backup(os.path.abspath(params["data_dir"]), path, params["running"], module.check_mode)
-    except (_snapshot.SnapshotError, OSError) as error:
+        definition = definition_of(params["container"], params["docker_host"])
+        result = backup(os.path.abspath(params["data_dir"]), path, params["running"], definition, module.check_mode)
+    except (_snapshot.SnapshotError, DockerReaderError, OSError) as error:
         module.fail_json(msg=f"No backup {path} was made: {error}", path=path)
     module.exit_json(**result)
 

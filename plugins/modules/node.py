@@ -50,6 +50,12 @@ options:
           begun again, first.
       finalized:
         - The container is without the variables that only the roll-out needs, after one short restart.
+      cleaned:
+        - What the upgrade left behind is removed for good. Retired and set-aside containers, set-aside files of v2, the
+          archives that were brought to the host, and backups beyond O(backup_keep) go. Volumes, and what lies in the
+          data directory from before the upgrade, stay.
+        - Refused unless the upgrade is finished, on a server finalized, and the new container runs and answers with the
+          schema of its release. Afterwards O(state=legacy) is refused.
       legacy:
         - The old container is back under its name, with its files.
   installation:
@@ -161,6 +167,12 @@ options:
       - Directory in which every attempt has its backup.
     type: path
     default: /var/backups/gpustack
+  backup_keep:
+    description:
+      - How many backups below O(backup_dir) O(state=cleaned) keeps, the newest ones, at least 1. The one of the upgrade
+        is kept in any case, and so is whatever is not a finished backup of this collection.
+    type: int
+    default: 1
   stop_timeout:
     description:
       - Seconds that a container has to stop in before it is killed.
@@ -222,6 +234,13 @@ options:
       - Whether O(state=prepared) tries the image with the GPU flags.
     type: bool
     default: true
+  backup_legacy_image:
+    description:
+      - Whether O(state=prepared) saves the legacy container's image as an archive in O(backup_dir), named by the
+        image's id, so that a legacy container which is pruned together with its image can be made again.
+      - Takes as much room as the image has, and no downtime. An archive that is there already is kept.
+    type: bool
+    default: false
   docker_host:
     description:
       - The unix socket of the host's Docker engine.
@@ -255,6 +274,11 @@ EXAMPLES = r"""
   fleetops.gpustack.node:
     state: finalized
 
+- name: Look what a cleanup would remove, and whether anything speaks against it
+  fleetops.gpustack.node:
+    state: cleaned
+  check_mode: true
+
 - name: Go back
   fleetops.gpustack.node:
     state: legacy
@@ -268,7 +292,8 @@ attempt:
   sample: 20261124T031500Z
 outcome:
   description:
-    - What became of the attempt, one of V(upgraded), V(finalized), V(restored), V(stopped), V(unfinished) or V(none).
+    - What became of the attempt, one of V(upgraded), V(finalized), V(cleaned), V(restored), V(stopped), V(unfinished)
+      or V(none).
     - With V(restored) a failure left the host as it was before. With V(unfinished) the way back failed too.
   returned: when the host has or gets an attempt
   type: str
@@ -280,8 +305,10 @@ steps:
   elements: dict
   sample: [{step: stop, seconds: 4.8}, {step: snapshot, seconds: 0.1}]
 downtime:
-  description: Seconds from the stop of the old container to the acceptance of the new one, or to the old one's return.
-  returned: when a switch was made
+  description:
+    - Seconds from the stop of the old container to the acceptance of the new one, or to the old one's return.
+    - With O(state=legacy) from the stop of the new container to the old one's return.
+  returned: when a switch or a way back was made
   type: float
   sample: 15.2
 backup:
@@ -316,6 +343,33 @@ removed_environment:
   type: list
   elements: str
   sample: [GPUSTACK_DATA_MIGRATION]
+restored_files:
+  description: The legacy files that were put right because they were not what the backup says, with what differed.
+  returned: with O(state=legacy), when something was done
+  type: list
+  elements: str
+  sample: ["initial_admin_password (absent)", "token (content)"]
+restored_modes:
+  description: Paths that got their old mode back.
+  returned: with O(state=legacy), when something was done
+  type: dict
+  sample: {/data/gpustack: "0750"}
+set_aside:
+  description: Where v2's C(containers) and the C(directories) with its files are now.
+  returned: with O(state=legacy), when something was done
+  type: dict
+  sample:
+    containers: [gpustack-failed-20261124T031500Z]
+    directories: [/data/gpustack/.gpustack-v2-20261124T031500Z]
+stopped_models:
+  description: Containers in which v2's worker ran models. They were stopped, because they hold the GPUs, and are kept.
+  returned: with O(state=legacy), when something was done
+  type: list
+  elements: str
+recreated:
+  description: Whether the legacy container was gone and was made again from its saved definition.
+  returned: with O(state=legacy), when something was done
+  type: bool
 image:
   description: The image with id, registry digests and version.
   returned: with O(state=prepared)
@@ -327,6 +381,16 @@ gpus:
   type: list
   elements: dict
   sample: [{vendor: nvidia, index: 0, name: NVIDIA A100-SXM4-80GB}]
+removed:
+  description:
+    - What was, or in check mode would be, removed. C(containers) by name, C(files), C(state) and C(backups) by path.
+  returned: with O(state=cleaned)
+  type: dict
+  sample:
+    containers: [gpustack-legacy-20261124T031500Z]
+    files: [/data/gpustack/.gpustack-v2-20261123T031500Z]
+    state: [/var/lib/fleetops-gpustack/wheels.tar]
+    backups: []
 actions:
   description: What was, or in check mode would be, done.
   returned: with O(state=prepared)
@@ -342,8 +406,10 @@ from typing import Any, Callable, Mapping
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _cleanup,
     _finalize,
     _masking,
+    _postgres,
     _prepare,
     _respawn,
     _restore,
@@ -361,6 +427,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._snapshot import
 RUN: dict[str, Callable[[Mapping[str, Any], bool, Callable[[str], None]], dict[str, Any]]] = {
     "upgraded": _switch.run,
     "finalized": _finalize.run,
+    "cleaned": _cleanup.run,
     "legacy": _restore.run,
 }
 RUN_ID = re.compile(r"\d{8}T\d{6}Z")
@@ -377,17 +444,25 @@ EXPECTED = (
     OSError,
     ValueError,
     _prepare.PrepareError,
+    _postgres.PostgresError,
     _respawn.MissingLibraryError,
 )
 
 
 def libraries(params: Mapping[str, Any]) -> list[str]:
     """What this call has to import: a server's rows are read back from PostgreSQL."""
+    if params["state"] == "cleaned":
+        return _cleanup.libraries(params)
     if params["state"] != "upgraded":
         return ["docker"]
     record = DockerReader(params["docker_host"]).inspect(params["installation"])
     is_server = record is not None and describe(record).facts["role"] != "worker"
     return ["docker", "psycopg"] if is_server else ["docker"]
+
+
+def needs_libraries(state: str, check_mode: bool) -> bool:
+    """Check mode reads without any; but for the gates of a cleanup, which look into PostgreSQL on an upgraded host."""
+    return state == "cleaned" or (state != "prepared" and not check_mode)
 
 
 def keep_only_secrets_hidden(module: AnsibleModule) -> None:
@@ -415,7 +490,11 @@ def finish(module: AnsibleModule, result: dict[str, Any]) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "required": True, "choices": ["prepared", "upgraded", "finalized", "legacy"]},
+            "state": {
+                "type": "str",
+                "required": True,
+                "choices": ["prepared", "upgraded", "finalized", "cleaned", "legacy"],
+            },
             "installation": {"type": "str"},
             "release": {"type": "str"},
             "image": {"type": "str"},
@@ -439,6 +518,7 @@ def main() -> None:
             "run_id": {"type": "str"},
             "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
             "backup_dir": {"type": "path", "default": "/var/backups/gpustack"},
+            "backup_keep": {"type": "int", "default": 1},
             "stop_timeout": {"type": "int", "default": 60},
             "migration_timeout": {"type": "int", "default": 0},
             "ready_timeout": {"type": "int", "default": 300},
@@ -450,6 +530,7 @@ def main() -> None:
             "prepare_libraries": {"type": "bool", "default": True},
             "prepare_image": {"type": "bool", "default": True},
             "prepare_trial": {"type": "bool", "default": True},
+            "backup_legacy_image": {"type": "bool", "default": False},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
         },
         required_if=[
@@ -464,7 +545,7 @@ def main() -> None:
     if not RUN_ID.fullmatch(params["run_id"]):
         module.fail_json(msg=f"run_id {params['run_id']!r} is no time such as 20261124T031500Z.")
     try:
-        if params["state"] != "prepared" and not module.check_mode:
+        if needs_libraries(params["state"], module.check_mode):
             _respawn.ensure(libraries(params), params["state_dir"])
         result = carry_out(module, params)
     except EXPECTED as error:

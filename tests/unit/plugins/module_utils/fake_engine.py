@@ -27,6 +27,10 @@ class FakeEngine:
         self.refuse: set[str] = set()
         self.on_start: Callable[[dict[str, Any]], None] = lambda record: None
         self.calls: list[str] = []
+        #: Images by reference and by id; what an archive holds, by its path.
+        self.images: dict[str, dict[str, Any]] = {}
+        self.archives: dict[str, dict[str, Any]] = {}
+        self.connected: list[tuple[str, str, dict[str, Any]]] = []
 
     def inspect(self, container: str) -> dict[str, Any] | None:
         for record in self.records.values():
@@ -34,12 +38,26 @@ class FakeEngine:
                 return copy.deepcopy(record)
         return None
 
+    def image(self, reference: str) -> dict[str, Any] | None:
+        return copy.deepcopy(self.images.get(reference))
+
+    def load_image(self, archive: str) -> None:
+        image = self.archives[archive]
+        self.images.update(dict.fromkeys((image["Id"], *image.get("RepoTags", [])), image))
+
+    def tag_image(self, image: str, reference: str) -> None:
+        self.images[reference] = self.images[image]
+
+    def connect(self, container: str, network: str, endpoint: Mapping[str, Any]) -> None:
+        self.connected.append((container, network, dict(endpoint)))
+
     def names(self) -> set[str]:
         return {record["Name"].lstrip("/") for record in self.records.values()}
 
     def with_label(self, label: str) -> list[dict[str, Any]]:
-        name, _equals, value = label.partition("=")
-        return [copy.deepcopy(r) for r in self.records.values() if r["Config"]["Labels"].get(name) == value]
+        name, equals, value = label.partition("=")
+        labels = ((record, record["Config"].get("Labels") or {}) for record in self.records.values())
+        return [copy.deepcopy(r) for r, found in labels if name in found and (not equals or found[name] == value)]
 
     def create(self, name: str, config: Mapping[str, Any]) -> str:
         self._called("create")
@@ -49,9 +67,11 @@ class FakeEngine:
         self.records[made] = {
             "Id": made,
             "Name": "/" + name,
-            "Image": "sha256:new",
+            "Image": self.images.get(config["Image"], {}).get("Id", "sha256:new"),
             "State": {"Running": False, "Status": "created", "StartedAt": "0001-01-01T00:00:00Z", "ExitCode": 0},
-            "Config": {key: copy.deepcopy(config[key]) for key in ("Image", "Cmd", "Env", "Labels")},
+            "Config": {
+                key: copy.deepcopy(config[key]) for key in config if key not in ("HostConfig", "NetworkingConfig")
+            },
             "HostConfig": {"AutoRemove": False, **copy.deepcopy(config["HostConfig"])},
             "NetworkSettings": {"Ports": {}, "Networks": {}},
             "Mounts": [],

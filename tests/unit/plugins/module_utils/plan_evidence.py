@@ -222,6 +222,7 @@ def settings(**changes: Any) -> Settings:
         "workers": ("w1", "w2"),
         "vendors": VENDORS,
         "image_size": 10 * GIB,
+        "backup_fetch_dir": "/srv/backups",
         "choices": {"w1": {"gpu_vendor": "cpu"}, "w2": {"gpu_vendor": "cpu"}},
     }
     values.update(changes)

@@ -266,6 +266,25 @@ def test_a_proxy_without_exceptions_warns() -> None:
     assert plan["refusals"] == []
 
 
+def test_backups_that_stay_on_the_hosts_warn_as_long_as_there_is_something_to_switch() -> None:
+    fleet = plan_evidence.fleet()
+    on_hosts = plan_evidence.settings(backup_fetch_dir="")
+    assert [warning["code"] for warning in make_plan(fleet, on_hosts)["warnings"]] == ["backup_on_host_only"]
+    assert make_plan(fleet, plan_evidence.settings())["warnings"] == []
+    for name, outcome in (("s", "finalized"), ("w1", "upgraded"), ("w2", "upgraded")):
+        upgrade(fleet[name], outcome)
+    assert make_plan(fleet, on_hosts)["warnings"] == []
+
+
+def test_a_fleet_that_was_cleaned_up_needs_nothing() -> None:
+    fleet = plan_evidence.fleet()
+    for name in fleet:
+        upgrade(fleet[name], "cleaned")
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert plan["refusals"] == []
+    assert {decision["action"] for decision in plan["hosts"].values()} == {"none"}
+
+
 def test_accepted_losses_are_listed_and_do_not_block() -> None:
     fleet = plan_evidence.fleet()
     legacy(fleet, "s")["database"]["findings"] = [finding("ollama_models")]

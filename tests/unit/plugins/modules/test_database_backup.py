@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.fleetops.gpustack.plugins.modules import database_backup
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.legacy_database import insert, make
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.modules.run_module import run_module
 
@@ -89,3 +91,21 @@ def test_no_database_fails_in_check_mode_too(tmp_path: Path) -> None:
     result = call(tmp_path / "empty", check_mode=True)
     assert result["failed"]
     assert "name the data directory" in result["msg"]
+
+
+def test_the_definition_of_the_container_is_part_of_what_counts(data_dir: Path) -> None:
+    path = data_dir.parent / "backups" / "one"
+    definition = engine_records.container(name="my-gpustack")
+    database_backup.save(str(data_dir), str(path), False, definition)
+    assert json.loads((path / "container.json").read_text()) == definition
+    assert (path / "container.json").stat().st_mode & 0o777 == 0o600
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["legacy"]["name"] == "my-gpustack"
+    (path / "container.json").write_text("{}")
+    assert "is not what the manifest says" in call(data_dir)["msg"]
+
+
+def test_a_container_that_is_not_there_fails(data_dir: Path) -> None:
+    result = call(data_dir, container="gpustack", docker_host=f"unix://{data_dir}/no.sock")
+    assert "There is no Docker engine" in result["msg"]
+    assert not (data_dir.parent / "backups").exists()
