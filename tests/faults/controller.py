@@ -11,6 +11,8 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,36 +73,32 @@ def capture(fleet: Fleet) -> dict[str, dict[str, Any]]:
     }
 
 
-def call(fleet: Fleet, host: str, arguments: dict[str, Any], fault: str = "", check: bool = False) -> Answer:
+def call(fleet: Fleet, host: str, arguments: dict[str, Any], environment: dict[str, str] | None = None) -> Answer:
     """Call the module and wait for its answer."""
-    done = _run(_command(fleet, host, arguments, fault, check))
+    done = _run(_command(fleet, host, arguments, environment or {}))
     return Answer(_result(done.stdout, host, done.stdout + done.stderr))
 
 
 def call_and_die(fleet: Fleet, host: str, arguments: dict[str, Any], point: str) -> None:
     """Call the module, kill the controller while the work stands at a fault point, and let the work go on."""
-    reach = fleet.host(host)
-    output = fleet.folder / f"dying-controller-{host}.log"
-    with output.open("w") as out:
-        controller = subprocess.Popen(
-            _command(fleet, host, arguments, f"{point}:pause", check=False),
-            stdout=out,
-            stderr=out,
-            stdin=subprocess.DEVNULL,
-            env=_environment(),
-            start_new_session=True,
-        )
-        watch = subprocess.Popen(
-            [docker.client(), "exec", reach.host.container, "sh", "-c", _STOPPED], stdout=subprocess.PIPE, text=True
-        )
-        try:
-            pid = _stopped_process(watch, controller, output)
-        finally:
-            os.killpg(controller.pid, signal.SIGKILL)
-            controller.wait()
-            watch.kill()
-    reach.exec_root("kill", "-CONT", pid)
-    wait_until_free(reach)
+    with _standing(fleet, host, arguments, point) as (controller, pid):
+        os.killpg(controller.pid, signal.SIGKILL)
+        controller.wait()
+        fleet.host(host).exec_root("kill", "-CONT", pid)
+    wait_until_free(fleet.host(host))
+
+
+def call_meanwhile(
+    fleet: Fleet, host: str, arguments: dict[str, Any], point: str, meanwhile: Callable[[], None]
+) -> Answer:
+    """Call the module; do something while its work stands at a fault point, let it go on, and wait for the answer."""
+    with _standing(fleet, host, arguments, point) as (controller, pid):
+        meanwhile()
+        # A host that was rebooted meanwhile has no such process any more.
+        fleet.host(host).exec_root("kill", "-CONT", pid, check=False)
+        controller.wait(timeout=PATIENCE)
+    output = _output(fleet, host).read_text()
+    return Answer(_result(output, host, output))
 
 
 def wait_until_free(reach: Reach) -> None:
@@ -123,6 +121,39 @@ def _run(argv: list[str]) -> subprocess.CompletedProcess[str]:
     )
 
 
+@contextmanager
+def _standing(
+    fleet: Fleet, host: str, arguments: dict[str, Any], point: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A controller whose work stands at a fault point, and the process on the host that stands."""
+    output = _output(fleet, host)
+    with output.open("w") as out:
+        controller = subprocess.Popen(
+            _command(fleet, host, arguments, {FAULT: f"{point}:pause"}),
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+            env=_environment(),
+            start_new_session=True,
+        )
+    watch = subprocess.Popen(
+        [docker.client(), "exec", fleet.host(host).host.container, "sh", "-c", _STOPPED],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield controller, _stopped_process(watch, controller, output)
+    finally:
+        watch.kill()
+        if controller.poll() is None:
+            os.killpg(controller.pid, signal.SIGKILL)
+            controller.wait()
+
+
+def _output(fleet: Fleet, host: str) -> Path:
+    return fleet.folder / f"standing-{host}.log"
+
+
 def _stopped_process(watch: subprocess.Popen[str], controller: subprocess.Popen[bytes], output: Path) -> str:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -134,13 +165,8 @@ def _stopped_process(watch: subprocess.Popen[str], controller: subprocess.Popen[
     raise NotHit(f"no process stood still within {PATIENCE} s")
 
 
-def _command(fleet: Fleet, host: str, arguments: dict[str, Any], fault: str, check: bool) -> list[str]:
-    task = {
-        "name": "Node",
-        "fleetops.gpustack.node": arguments,
-        "environment": {FAULT: fault} if fault else {},
-        "check_mode": check,
-    }
+def _command(fleet: Fleet, host: str, arguments: dict[str, Any], environment: dict[str, str]) -> list[str]:
+    task = {"name": "Node", "fleetops.gpustack.node": arguments, "environment": environment}
     play = {"name": "One call", "hosts": host, "gather_facts": False, "become": True, "tasks": [task]}
     path = fleet.folder / f"call-{host}.json"
     path.write_text(json.dumps([play]))

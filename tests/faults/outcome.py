@@ -20,10 +20,14 @@ TABLES = ("users", "api_keys", "models", "model_usages", "system_loads")
 #: What `docker inspect` shows of the moment and not of the definition.
 PASSING = ("State", "NetworkSettings", "RestartCount", "ExecIDs")
 
-_FILES = f"cd {outside.DATA_DIR} && sha256sum database.db database.db-wal database.db-journal 2>/dev/null; true"
-# Names, modes and owners; what lies in `log` goes on growing, and what was put aside is not legacy.
-_LISTING = f"cd {outside.DATA_DIR} && find . -maxdepth 1 -not -name '.gpustack-v2-*' -printf '%f %y %m %u %g\\n' | sort"
-_IDENTITY = f"cd {outside.DATA_DIR} && sha256sum token worker_name worker_uuid jwt_secret_key 2>/dev/null; true"
+#: What must keep its bytes; a host has some of these.
+FILES = (
+    *("database.db", "database.db-wal", "database.db-journal"),
+    *("token", "jwt_secret_key", "initial_admin_password", "worker_name", "worker_uuid"),
+)
+_HASHES = f'cd "$0" && sha256sum {" ".join(FILES)} 2>/dev/null; true'
+# Names, modes and owners of the directory's own entries, without what was put aside.
+_LISTING = """cd "$0" && find . -maxdepth 1 -not -name '.gpustack-v2-*' -printf '%f %y %m %u %g\\n' | sort"""
 
 
 @dataclass(frozen=True)
@@ -35,22 +39,22 @@ class Legacy:
     container: dict[str, Any]
 
 
-def legacy(host: Reach) -> Legacy:
+def legacy(host: Reach, data_dir: str = outside.DATA_DIR) -> Legacy:
     """The legacy installation of a host as it is now."""
     container = outside.gpustack(host)
     networks = sorted(container["NetworkSettings"]["Networks"])
     definition = {key: value for key, value in container.items() if key not in PASSING}
     return Legacy(
-        files=host.exec_root("sh", "-c", f"{_FILES}; {_IDENTITY}"),
-        listing=host.exec_root("sh", "-c", _LISTING),
+        files=host.exec_root("sh", "-c", _HASHES, data_dir),
+        listing=host.exec_root("sh", "-c", _LISTING, data_dir),
         container={**definition, "Networks": networks},
     )
 
 
-def assert_identical(host: Reach, before: Legacy) -> None:
+def assert_identical(host: Reach, before: Legacy, data_dir: str = outside.DATA_DIR) -> None:
     """The legacy installation has its name back, and not a byte of it is another one."""
     assert outside.is_legacy(host)
-    now = legacy(host)
+    now = legacy(host, data_dir)
     assert now.files == before.files
     assert now.listing == before.listing
     assert now.container == before.container

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import calendar
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ class Subject:
         self.name = name
         self.role = SERVER if name == "server" else WORKER
         self.reach = fleet.host(name)
+        self.data_dir = outside.DATA_DIR
         self.before: outcome.Legacy | None = None
         self._files_noted = False
         self._arguments = arguments
@@ -38,13 +40,13 @@ class Subject:
 
     def note_definition(self) -> None:
         """Note what the legacy container is defined to be; its files are noted when it has stopped writing them."""
-        self.before = outcome.legacy(self.reach)
+        self.before = outcome.legacy(self.reach, self.data_dir)
         self._files_noted = False
 
     def note_files(self) -> None:
         """Note the files of the legacy installation once its container has stopped."""
         if not self._files_noted and not self.legacy_runs():
-            now = outcome.legacy(self.reach)
+            now = outcome.legacy(self.reach, self.data_dir)
             self.before = replace(self._known(), files=now.files, listing=now.listing)
             self._files_noted = True
 
@@ -65,18 +67,20 @@ class Subject:
     def assert_files(self) -> None:
         """The files are those of the moment at which the legacy container had stopped."""
         assert self._files_noted
-        now = outcome.legacy(self.reach)
+        now = outcome.legacy(self.reach, self.data_dir)
         assert (now.files, now.listing) == (self._known().files, self._known().listing)
 
-    def call(self, state: str, point: Point | None = None, kind: str = "", **changes: Any) -> Answer:
-        """The call for a state. With a point, it meets a fault there."""
-        fault = f"{point}:{kind}" if point else ""
-        answer = controller.call(self.fleet, self.name, self._request(state, **changes), fault)
-        return controller.require_hit(answer, fault) if point else answer
+    def call(self, state: str, fault: str = "", environment: dict[str, str] | None = None, **changes: Any) -> Answer:
+        """The call for a state. With a fault, it has to meet that."""
+        asked = {controller.FAULT: fault} if fault else {}
+        answer = controller.call(
+            self.fleet, self.name, self._request(state, **changes), {**asked, **(environment or {})}
+        )
+        return controller.require_hit(answer, fault) if fault else answer
 
-    def call_and_die(self, state: str, point: Point, **changes: Any) -> None:
-        """The call for a state, whose controller is killed at a point."""
-        controller.call_and_die(self.fleet, self.name, self._request(state, **changes), str(point))
+    def call_meanwhile(self, state: str, point: str, meanwhile: Callable[[], Any], **changes: Any) -> Answer:
+        """The call for a state, with something happening while its work stands at a point."""
+        return controller.call_meanwhile(self.fleet, self.name, self._request(state, **changes), point, meanwhile)
 
     def meet(self, point: Point, kind: str, **changes: Any) -> Answer:
         """Walk into a fault on the way to its state."""
@@ -84,9 +88,9 @@ class Subject:
         if state == INSPECTION:
             state, changes = "upgraded", FAILING[self.role]
         if kind == "controller":
-            self.call_and_die(state, point, **changes)
+            controller.call_and_die(self.fleet, self.name, self._request(state, **changes), str(point))
             return Answer()
-        return self.call(state, point, kind, **changes)
+        return self.call(state, f"{point}:{kind}", **changes)
 
     def reach_state(self, state: str, **changes: Any) -> Answer:
         """The call for a state, which must succeed."""
@@ -102,7 +106,7 @@ class Subject:
         """The host is in a state, as seen from outside; what the table calls that."""
         if state == "legacy":
             assert self._files_noted
-            outcome.assert_identical(self.reach, self._known())
+            outcome.assert_identical(self.reach, self._known(), self.data_dir)
             return ledger.LEGACY
         outcome.assert_v2(self.fleet, self.name, finalized=state == "finalized")
         return ledger.CONVERGED.format(release=outcome.RELEASE)
@@ -118,12 +122,12 @@ class Subject:
         for name in outside.containers(self.reach):
             if "-failed-" in name:
                 self.reach.exec_root("docker", "rm", name)
-        self.reach.exec_root("sh", "-c", f"rm -rf {outside.DATA_DIR}/.gpustack-v2-* /var/backups/gpustack/*")
+        self.reach.exec_root("sh", "-c", f"rm -rf '{self.data_dir}'/.gpustack-v2-* /var/backups/gpustack/*")
 
     def assert_serving(self) -> None:
         """The legacy container runs under its name, as it was defined."""
         assert outside.is_running(self.reach)
-        assert outcome.legacy(self.reach).container == self._known().container
+        assert outcome.legacy(self.reach, self.data_dir).container == self._known().container
 
     def _known(self) -> outcome.Legacy:
         assert self.before is not None
