@@ -6,59 +6,51 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.faults import ledger, passes, rotation, special, table
+from tests.faults import fleets, ledger, passes, rotation, special, table
 from tests.faults.passes import Trial
 from tests.faults.points import SERVER, WORKER, every_point
 from tests.faults.subject import Subject, show, subjects
-from tests.lab import lifecycle
-from tests.lab.layout import Options
-
-NAME = os.environ.get("LAB_FLEET", "faults")
-
-
-def fresh_subjects() -> dict[str, Subject]:
-    """The hosts of the fleet, legacy, freshly filled and prepared."""
-    lifecycle.up(Options(NAME))
-    return subjects(lifecycle.reset(NAME))
 
 
 def run_chain(_args: argparse.Namespace) -> None:
     """Every point once, by kill -9 of the process that does the work."""
-    passes.chain_of_fleet(fresh_subjects())
+    passes.chain_of_fleet(subjects(fleets.fresh()))
 
 
 def run_all(args: argparse.Namespace) -> None:
     """Everything: the chain, every point in every way, the special faults, and the table."""
-    hosts = fresh_subjects()
+    hosts = subjects(fleets.fresh())
     passes.chain_of_fleet(hosts)
     try_everywhere(hosts, [*passes.trials(WORKER), *passes.trials(SERVER)])
     special.run()
+    fleets.remove()
     run_table(args)
 
 
 def run_ci(args: argparse.Namespace) -> None:
     """The chain, then what the rotation chooses, for as long as there is time."""
     began = time.monotonic()
-    hosts = fresh_subjects()
+    hosts = subjects(fleets.fresh())
     passes.chain_of_fleet(hosts)
     order = rotation.Order(args.rotation)
     show(f"rotation {order.seed}; the same again: python -m tests.faults ci --rotation {order.seed}")
     deadline = began + 60 * args.minutes
     workers, servers = (order.shuffled(passes.trials(role)) for role in (WORKER, SERVER))
     try_everywhere(hosts, [*workers[: args.trials], *servers[: args.trials]], deadline)
-    special.run(order.shuffled(special.quick())[:1])
+    if time.monotonic() < deadline:
+        special.run(order.shuffled(special.quick())[:1])
+    fleets.remove()
 
 
 def run_some(args: argparse.Namespace) -> None:
     """The trials that were named, on a fleet whose server is upgraded for the workers' sake."""
     known = {trial.name: trial for role in (WORKER, SERVER) for trial in passes.trials(role)}
-    hosts = fresh_subjects()
+    hosts = subjects(fleets.fresh())
     chosen = [trial for name, trial in known.items() if any(name.startswith(text) for text in args.trial)]
     if any(trial.point.role == WORKER for trial in chosen):
         hosts["server"].reach_state("upgraded")

@@ -5,20 +5,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.e2e import outside
-from tests.faults import ledger, outcome
+from tests.faults import fleets, ledger, outcome
 from tests.faults.controller import Answer
 from tests.faults.subject import Subject, subjects
-from tests.lab import lifecycle
-from tests.lab.layout import Options
-
-NAME = os.environ.get("LAB_FLEET", "faults")
 
 Keep = Callable[..., None]
 
@@ -26,8 +21,7 @@ Keep = Callable[..., None]
 @pytest.fixture(scope="session")
 def hosts() -> dict[str, Subject]:
     """The hosts of the fleet, freshly filled and prepared; the fleet stays, as `make faults` goes on with it."""
-    lifecycle.up(Options(NAME))
-    return subjects(lifecycle.reset(NAME))
+    return subjects(fleets.fresh())
 
 
 @pytest.fixture

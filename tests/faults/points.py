@@ -39,7 +39,7 @@ class Point:
 
 def literal_steps(source: Path) -> list[str]:
     """The names of the steps that a source file spells out where it journals them, in their order."""
-    return [argument.value for argument in step_arguments(source) if isinstance(argument, ast.Constant)]
+    return [str(argument.value) for argument in step_arguments(source) if isinstance(argument, ast.Constant)]
 
 
 def step_arguments(source: Path) -> Iterator[ast.expr]:
