@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Each target is one small script, which can be run by itself as well.
-.PHONY: help tools lint sanity build units molecule e2e test demo clean
+.PHONY: help tools lint sanity build units molecule e2e faults test demo clean
 
 help:
 	@echo "make tools     the virtual environments that everything below uses"
@@ -13,7 +13,8 @@ help:
 	@echo "make units     unit tests on Python 3.8, 3.11 and 3.13"
 	@echo "make molecule  Molecule scenarios on a real fleet"
 	@echo "make e2e       refusals, failures and interruptions on a real fleet"
-	@echo "make test      all of these"
+	@echo "make faults    a fault at every step of the journal, in every way, on a real fleet: takes hours"
+	@echo "make test      all of these; of the faults each point once"
 	@echo "make demo      a real legacy fleet, upgraded before your eyes"
 	@echo "make clean     what the targets above left in this folder"
 
@@ -21,7 +22,7 @@ tools:
 	@tests/gates/bootstrap.sh
 	@tests/gates/tools.sh
 
-lint sanity build units molecule e2e: tools
+lint sanity build units molecule e2e faults: tools
 	@tests/gates/$@.sh
 
 test: tools

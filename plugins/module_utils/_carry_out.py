@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work, from_entries
@@ -16,6 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
     FAULT_VARIABLE,
     Journal,
     newest_entries,
+    outcome_of,
     parse_fault,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
@@ -51,10 +53,29 @@ def carry_out(
         warnings: list[str] = []
         journal = Journal(params["state_dir"], attempt.name, fault)
         work = Work(params, attempt, Engine(params["docker_host"]), journal, warnings.append)
-        result = action(work)
+        try:
+            result = action(work)
+        except Exception as error:  # the operator has to learn what follows from it
+            traceback.print_exc()  # into the log of the attempt
+            result = _cut_off(error, outcome_of(journal.entries()))
         return {"changed": True, **facts_of(attempt), **result, "steps": journal.steps, "warnings": warnings}
 
     return run_detached(work_as_child, params["state_dir"], attempt.name, keep=[lock.fd])
+
+
+def _cut_off(error: Exception, outcome: str) -> dict[str, Any]:
+    return {
+        "failed": True,
+        "outcome": outcome,
+        "msg": f"{sentence(error)} The work stopped there, and the journal knows how far it came: remove the cause and "
+        "run the same command again, it continues or goes back.",
+    }
+
+
+def sentence(error: Exception) -> str:
+    """What an exception says, as a sentence to which others can be added."""
+    text = str(error).strip() or type(error).__name__
+    return text if text.endswith((".", "!", "?")) else text + "."
 
 
 def facts_of(attempt: Attempt) -> dict[str, Any]:

@@ -35,16 +35,17 @@ def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], Non
     return carry_out_if_needed(params, check_mode, _found, report, lambda work, _before: _finalize(work))
 
 
-def settle(work: Work) -> None:
-    """Bring a finalize that was interrupted to one of its two ends."""
+def settle(work: Work) -> bool:
+    """Bring a finalize that was interrupted to one of its two ends; whether that was the good one."""
     marks = [(entry["step"], entry["state"]) for entry in work.journal.entries()]
     begun = _last(marks, ("finalize_begin", STARTED))
     if begun < max(_last(marks, ("finalize_done", DONE)), _last(marks, ("finalize_undone", DONE))) or begun < 0:
-        return
+        return False
     if _last(marks, ("finalize_ready", DONE)) > begun:
         _complete(work)
-    else:
-        _put_back(work)
+        return True
+    _put_back(work)
+    return False
 
 
 def _last(marks: list[tuple[str, str]], wanted: tuple[str, str]) -> int:
@@ -92,7 +93,8 @@ def _with_policy(spec: Mapping[str, Any], attempt: Attempt) -> dict[str, Any]:
 
 
 def _finalize(work: Work) -> dict[str, Any]:
-    settle(work)
+    if settle(work):
+        return _finalized(work, _saved(work.attempt))
     with work.journal.step("finalize_begin"):
         saved = _saved(work.attempt)
     try:
@@ -107,6 +109,10 @@ def _finalize(work: Work) -> dict[str, Any]:
             "of model instances is off. Remove the cause and run again.",
         }
     _complete(work)
+    return _finalized(work, saved)
+
+
+def _finalized(work: Work, saved: Mapping[str, Any]) -> dict[str, Any]:
     record = work.engine.inspect(work.attempt.container_name) or {}
     container = {"name": work.attempt.container_name, "id": record.get("Id"), "image": work.attempt.image}
     return {"outcome": "finalized", "removed_environment": saved["rollout"], "container": container}

@@ -195,10 +195,18 @@ def _set_aside(work: Work) -> dict[str, Any]:
 
 
 def _legacy_ran_since_stop(work: Work) -> bool:
-    """Whether the old container was started after we stopped it last: its files are then newer than the backup."""
+    """Whether the old container was started after we stopped it last: its files are then newer than the backup.
+
+    Its start is compared with the one that the stop ended, not with a time of ours: clocks are set back.
+    """
     stops = [entry for entry in work.journal.entries() if (entry["step"], entry["state"]) == ("stop", DONE)]
-    # Both are ISO 8601 in UTC, so that text compares as time does.
-    return not stops or _legacy(work)["State"]["StartedAt"][:23] > stops[-1]["time"][:23]
+    if not stops:
+        return True
+    started = _legacy(work)["State"]["StartedAt"]
+    if "legacy_started" in stops[-1]["detail"]:
+        return bool(started != stops[-1]["detail"]["legacy_started"])
+    # The journal of an older version knows times alone; both are ISO 8601 in UTC, so that text compares as time does.
+    return bool(started[:23] > stops[-1]["time"][:23])
 
 
 def _what_differs(work: Work) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _switch_worker,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, Attempt, Work, created_by
-from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of, sentence
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
@@ -159,7 +159,7 @@ def _what_is_there(attempt: Attempt, inspect: Callable[[str], dict[str, Any] | N
 
 def _failed(work: Work, error: Exception) -> dict[str, Any]:
     traceback.print_exc()  # into the log of the attempt
-    cause = _sentence(error)
+    cause = sentence(error)
     if work.params["on_failure"] == "stop":
         return _left_for_inspection(work, cause)
     try:
@@ -168,7 +168,7 @@ def _failed(work: Work, error: Exception) -> dict[str, Any]:
         return {
             "failed": True,
             "outcome": "unfinished",
-            "msg": f"{cause} The way back failed too: {_sentence(undo_error)} Remove that cause and run the same "
+            "msg": f"{cause} The way back failed too: {sentence(undo_error)} Remove that cause and run the same "
             "command again: it goes back first.",
         }
     record = _recreate.legacy_record(work)
@@ -182,11 +182,6 @@ def _failed(work: Work, error: Exception) -> dict[str, Any]:
         "msg": f"{cause} Everything is back: legacy container {work.attempt.legacy_name} {state}, {files}. What v2 "
         "left is kept aside. Remove the cause and run again.",
     }
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text if text.endswith((".", "!", "?")) else text + "."
 
 
 def _left_for_inspection(work: Work, cause: str) -> dict[str, Any]:

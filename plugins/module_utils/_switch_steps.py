@@ -44,11 +44,15 @@ Step = Callable[[Work, Progress], "dict[str, Any]"]
 
 
 def stop_legacy(work: Work, _progress: Progress) -> dict[str, Any]:
-    """Stop the old container so that nothing revives it, and note what its data directory holds now."""
+    """Stop the old container so that nothing revives it; note which start of it that ended, and its directory."""
     attempt = work.attempt
     work.engine.set_restart_policy(attempt.legacy_id, NO_RESTART)
     work.engine.stop(attempt.legacy_id, work.params["stop_timeout"])
-    return {"entries": _data_dir_changes.entries(attempt.data_dir)}
+    stopped = work.engine.inspect(attempt.legacy_id) or {"State": {}}
+    return {
+        "entries": _data_dir_changes.entries(attempt.data_dir),
+        "legacy_started": stopped["State"].get("StartedAt"),
+    }
 
 
 def save_definition(work: Work, progress: Progress) -> None:

@@ -160,6 +160,18 @@ def test_interrupted_anywhere_the_next_run_finalizes(
     assert_finalized(server)
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_interrupted_at_its_end_it_does_not_restart_the_server_again(
+    server: Server, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(server, "done", when, monkeypatch)
+    second = server.current()["Id"]
+    result = server.run()
+    assert result["removed_environment"] == ["GPUSTACK_DATA_MIGRATION", *ROLLOUT]
+    assert server.current()["Id"] == second
+    assert_finalized(server)
+
+
 @pytest.mark.parametrize(("step", "outcome"), [("start", "upgraded"), ("done", "finalized")])
 def test_an_upgrade_brings_an_interrupted_finalize_to_one_of_its_ends(
     server: Server, step: str, outcome: str, monkeypatch: pytest.MonkeyPatch

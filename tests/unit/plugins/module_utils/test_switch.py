@@ -297,6 +297,17 @@ def test_files_that_the_old_release_wrote_after_it_was_started_again_are_its_own
     assert not (host.data / "worker_token").exists()
 
 
+def test_a_clock_that_was_set_back_does_not_hide_what_v2_wrote(host: Host) -> None:
+    """The old container was started while the clock was ahead of what it is now: no file of it is newer for that."""
+    host.legacy["State"]["StartedAt"] = "2099-01-01T00:00:00.000000000Z"
+    host.engine.on_start = lambda _record: (host.data / "worker_uuid").write_text("v2's")
+    run_and_be_killed(host, "start:after:kill")
+    host.go_back()
+    assert host.files() == host.before
+    proven = [entry for entry in _journal.read_entries(str(host.state)) if entry["step"] == "undo_prove"]
+    assert proven[-1]["detail"] == {"proven": True}
+
+
 def run_and_be_killed(host: Host, fault: str) -> None:
     killed(lambda: host.run(fault), host)
 

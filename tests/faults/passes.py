@@ -1,0 +1,158 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ways over the fault points: a chain in which every run dies a step further, and each point by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from tests.e2e import outside, playbook
+from tests.faults import ledger, outcome
+from tests.faults.points import FINALIZE_ENDS, INSPECTION, KINDS, SERVER, STATES, WORKER, Point, points
+from tests.faults.subject import Subject, show
+
+AGAIN, BACK, CHAIN = "same command again", "back to legacy", "same command again, killed one point further"
+#: Where a way back is about to start the legacy container: the last moment at which its files must be what they were.
+BEFORE_LEGACY_STARTS = "undo_start:before"
+#: Finalize goes back only from a restart that was interrupted.
+UNDONE, BEFORE_UNDONE = FINALIZE_ENDS[0], Point(SERVER, "finalized", "finalize_stop", "after")
+
+
+class Met:
+    """A fault that was met; kept in the ledger when it has come to a good end."""
+
+    def __init__(self, subject: Subject, point: Point, kind: str, **changes: Any) -> None:
+        self.began = time.monotonic()
+        self.subject, self.point, self.kind = subject, point, kind
+        self.saw = subject.meet(point, kind, **changes).message
+        show(f"{subject.name}: {point} {kind}")
+
+    def keep(self, then: str, came_to: str) -> None:
+        """Write it into the ledger."""
+        ledger.add(
+            ledger.Entry(
+                fault=str(self.point),
+                host=self.subject.role,
+                kind=self.kind,
+                saw=ledger.first_sentence(self.saw),
+                then=then,
+                outcome=came_to,
+                release=outcome.RELEASE,
+                seconds=round(time.monotonic() - self.began, 1),
+                section=self.point.state,
+            )
+        )
+
+
+def chain(subject: Subject, state: str, on_the_way: Sequence[Point], **changes: Any) -> None:
+    """Die by kill -9 at every point in turn, each time one further, then reach the state and look at it."""
+    began, met = time.monotonic(), []
+    for point in on_the_way:
+        met.append(Met(subject, point, "kill", **changes))
+        if state == "upgraded":
+            subject.note_files()
+        elif str(point) == BEFORE_LEGACY_STARTS:
+            subject.assert_files()
+    subject.reach_state(state, **changes)
+    if state == "legacy" and changes.get("start", True):
+        subject.assert_serving()
+        came_to = f"{ledger.LEGACY}, serving"
+    else:
+        came_to = subject.assert_state(state)
+    for each in met:
+        each.keep(CHAIN if each is not met[-1] else AGAIN, came_to)
+    subject.assert_unchanged_by_another_run(state)
+    show(f"{subject.name}: {state} after {len(met)} deaths, {time.monotonic() - began:.0f} s")
+
+
+def chain_of_server(server: Subject) -> None:
+    """All points of a server: there, back, left for inspection and there again, finalized."""
+    server.note_definition()
+    chain(server, "upgraded", points(server.role, "upgraded"))
+    chain(server, "legacy", points(server.role, "legacy"))
+    server.tidy()
+    server.note_definition()
+    chain(server, "upgraded", points(server.role, INSPECTION))
+    chain(server, "finalized", points(server.role, "finalized"))
+
+
+def chain_of_worker(worker: Subject, part: int, parts: int) -> None:
+    """Every so-manieth point of a worker. On a v2 server a legacy worker cannot serve, so it is left stopped."""
+    there, back, inspection = (points(worker.role, state)[part::parts] for state in ("upgraded", "legacy", INSPECTION))
+    worker.note_definition()
+    chain(worker, "upgraded", there)
+    chain(worker, "legacy", back, start=False)
+    worker.tidy()
+    chain(worker, "upgraded", inspection)
+
+
+def chain_of_fleet(subjects: dict[str, Subject]) -> None:
+    """Every fault point of a fleet once, by kill -9 of the process that does the work; in the end the fleet is v2."""
+    server = subjects["server"]
+    chain_of_server(server)
+    workers = [subject for subject in subjects.values() if subject.role == WORKER]
+    with ThreadPoolExecutor(len(workers)) as pool:
+        list(pool.map(chain_of_worker, workers, range(len(workers)), [len(workers)] * len(workers)))
+    outside.assert_upgraded(server.fleet, outcome.RELEASE)
+    done = playbook.run(server.fleet, "upgrade.yml")
+    assert done.code == 0, done.output[-4000:]
+    assert set(done.recap("changed").values()) == {0}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point met in one way, and what is done then."""
+
+    point: Point
+    kind: str
+    then: str
+
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+        return f"{self.point.name}:{self.kind}:{'again' if self.then == AGAIN else 'back'}"
+
+
+def trials(role: str) -> list[Trial]:
+    """Everything that can be tried at the points of a role: each kind, and each of the two ways on from it."""
+    return [
+        Trial(point, kind, then)
+        for state in STATES
+        for point in points(role, state)
+        for kind in KINDS
+        for then in (AGAIN, BACK)
+        if possible(point, kind, then)
+    ]
+
+
+def possible(point: Point, kind: str, then: str) -> bool:
+    """The way back has no other way back; a switch that is left for inspection has failed by itself already."""
+    if point.state == "legacy":
+        return then == AGAIN
+    return not (point.state == INSPECTION and kind == "raise")
+
+
+def try_one(subject: Subject, trial: Trial) -> None:
+    """From a stopped legacy installation: meet the fault, go on, look, and go back for the next one."""
+    point = trial.point
+    if point.state in ("legacy", "finalized"):
+        subject.reach_state("upgraded")
+    if point.step == UNDONE:
+        subject.meet(BEFORE_UNDONE, "kill")
+    changes = {"start": False} if point.state == "legacy" else {}
+    met = Met(subject, point, trial.kind, **changes)
+    target = "upgraded" if point.state == INSPECTION else point.state
+    if trial.then == AGAIN:
+        subject.reach_state(target, **changes)
+        met.keep(trial.then, subject.assert_state(target))
+        subject.assert_unchanged_by_another_run(target)
+    subject.go_back()
+    came_to = subject.assert_state("legacy")
+    if trial.then == BACK:
+        met.keep(trial.then, came_to)
+    subject.tidy()

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is kept of a fault, and how it shows in the table."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.faults import ledger, table
+
+ENTRY = ledger.Entry(
+    fault="rows:before",
+    host="server",
+    kind="kill",
+    saw="It was killed.",
+    then="same command again",
+    outcome="v2 2.2.3, verified",
+    release="2.2.3",
+    seconds=12.5,
+    section="upgraded",
+    time="2026-11-24T03:15:00Z",
+)
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(ledger, "RESULTS", tmp_path / "faults/results.jsonl")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        ("Port 80 is taken (a.b). Stop it.", "Port 80 is taken (a.b)."),
+        ("no end", "no end"),
+        ("Release 2.2.3 is\n there already. Nothing", "Release 2.2.3 is there already."),
+        ("its log is /state/log/20261124T031500Z.log. The rest", "its log is /state/log/<attempt>.log."),
+        (
+            "gpustack (4f0c4f0c4f0c) at http://10.203.1.11:80 is gone.",
+            "gpustack (<id>) at http://<address>:80 is gone.",
+        ),
+        ("", ""),
+    ],
+)
+def test_the_first_sentence_without_what_differs_between_runs(message: str, sentence: str) -> None:
+    assert ledger.first_sentence(message) == sentence
+
+
+def test_the_newest_run_of_a_fault_counts(results: Path) -> None:
+    ledger.add(ENTRY)
+    ledger.add(dataclasses.replace(ENTRY, then="back to legacy"))
+    ledger.add(dataclasses.replace(ENTRY, saw="It was killed again."))
+    assert [entry.saw for entry in ledger.read()] == ["It was killed again.", "It was killed."]
+
+
+def test_nothing_ran_yet(results: Path) -> None:
+    assert ledger.read() == []
+
+
+def test_the_table_says_how_many_points_were_met() -> None:
+    text = table.render([ENTRY, dataclasses.replace(ENTRY, fault="disk full", section="special", host="server")])
+    assert "2026-11-24 to 2026-11-24" in text
+    assert "\n1 of " in text.replace("GPUStack 0.7.1 to 2.2.3. ", "\n")
+    assert "| `rows:before` | server | kill | It was killed. | same command again | v2 2.2.3, verified |" in text
+    assert "| disk full | server |" in text
+    assert text.index("On the way to v2") < text.index("Other faults")
+
+
+def test_a_bar_does_not_break_a_row() -> None:
+    (row,) = table.rows([dataclasses.replace(ENTRY, saw="a | b.")])[2:]
+    assert "a \\| b." in row

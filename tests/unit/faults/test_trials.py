@@ -1,0 +1,38 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which trials there are, and which of them a run in CI takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults import passes, points, rotation
+
+
+@pytest.mark.parametrize("role", [points.SERVER, points.WORKER])
+def test_every_point_is_tried_in_every_kind_that_it_knows(role: str) -> None:
+    found = {(trial.point, trial.kind) for trial in passes.trials(role)}
+    wanted = {(p, k) for state in points.STATES for p in points.points(role, state) for k in points.KINDS}
+    assert {point.state for point, _kind in wanted - found} <= {points.INSPECTION}
+
+
+def test_names_of_trials_are_unique() -> None:
+    names = [trial.name for role in (points.SERVER, points.WORKER) for trial in passes.trials(role)]
+    assert len(names) == len(set(names))
+    assert "server/upgraded/rows:before:raise:back" in names
+
+
+def test_both_ways_on_are_tried_from_every_point_of_a_switch() -> None:
+    for kind in points.KINDS:
+        ways = {
+            trial.then for trial in passes.trials(points.SERVER) if (trial.point.step, trial.kind) == ("rows", kind)
+        }
+        assert ways == {passes.AGAIN, passes.BACK}
+
+
+def test_an_order_follows_from_its_number() -> None:
+    items = list(range(50))
+    assert rotation.Order(7).shuffled(items) == rotation.Order(7).shuffled(items)
+    assert rotation.Order(7).shuffled(items) != rotation.Order(8).shuffled(items)
+    assert sorted(rotation.Order(7).shuffled(items)) == items
