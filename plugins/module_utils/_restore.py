@@ -13,7 +13,14 @@ import os
 import shutil
 from typing import Any, Callable, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _data_dir_changes, _endpoints, _gates, _snapshot
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _data_dir_changes,
+    _endpoints,
+    _gates,
+    _recreate,
+    _snapshot,
+    _supervised,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     NO_RESTART,
     SET_ASIDE_PREFIX,
@@ -66,7 +73,9 @@ def _found(params: Mapping[str, Any]) -> dict[str, Any]:
     attempt = _newest(params)
     running = False
     if summary["outcome"] == "restored":
-        record = DockerReader(params["docker_host"]).inspect(attempt.legacy_id)
+        reader = DockerReader(params["docker_host"])
+        entries = [entry for entry in read_entries(params["state_dir"]) if entry["attempt"] == attempt.name]
+        record = _recreate.find_legacy(attempt, reader.inspect, entries)
         running = record is not None and is_running(record)
     changed = summary["outcome"] != "restored" or (params["start"] and not running)
     return {"changed": changed, "outcome": summary["outcome"], "warnings": [], **facts_of(attempt)}
@@ -110,7 +119,7 @@ def _require_legacy(work: Work) -> dict[str, Any]:
 
 
 def _legacy(work: Work) -> dict[str, Any]:
-    record = work.engine.inspect(work.attempt.legacy_id)
+    record = _recreate.legacy_record(work)
     if record is None:
         raise SwitchError(
             f"The legacy container {work.attempt.legacy_name} ({work.attempt.legacy_id[:12]}) is gone, so it cannot be "
@@ -139,7 +148,8 @@ def _set_aside(work: Work) -> dict[str, Any]:
         if name_of(record) == attempt.container_name:
             found["container"] = free_name(attempt.container_name, f"failed-{attempt.name}", work.engine.names())
             work.engine.rename(record["Id"], found["container"])
-    before = last_detail(work.journal.entries(), "stop", DONE)
+    entries = work.journal.entries()
+    before = last_detail(entries, "copy_out", DONE) or last_detail(entries, "stop", DONE)
     if before is not None:
         only_v2s = _legacy_ran_since_stop(work)
         found["files"] = _data_dir_changes.set_aside(attempt.data_dir, before["entries"], attempt.name, only_v2s)
@@ -175,9 +185,9 @@ def _keep_changed(data_dir: str, manifest: dict[str, Any], aside: str) -> None:
 
 
 def _take_name_back(work: Work) -> dict[str, Any]:
-    attempt = work.attempt
-    if name_of(_legacy(work)) != attempt.legacy_name:
-        work.engine.rename(attempt.legacy_id, attempt.legacy_name)
+    attempt, record = work.attempt, _legacy(work)
+    if name_of(record) != attempt.legacy_name:
+        work.engine.rename(record["Id"], attempt.legacy_name)
     return {}
 
 
@@ -201,12 +211,14 @@ def _prove(work: Work) -> dict[str, Any]:
 
 
 def _start_legacy(work: Work, start: bool) -> None:
-    attempt = work.attempt
-    if start and not is_running(_legacy(work)):
-        work.engine.start(attempt.legacy_id)
-    work.engine.set_restart_policy(attempt.legacy_id, attempt.restart_policy)
+    if start:
+        _supervised.start(work)
+    record = _legacy(work)
+    if not record["HostConfig"]["AutoRemove"]:
+        work.engine.set_restart_policy(record["Id"], work.attempt.restart_policy)
     if start:
         _wait_for_legacy(work)
+    _supervised.drop_copy(work)
 
 
 def _wait_for_legacy(work: Work) -> None:
