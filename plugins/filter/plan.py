@@ -41,6 +41,7 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
             Settings(
                 release=str(settings["release"]),
                 image=settings["image"],
+                run_id=settings["run_id"],
                 servers=tuple(settings["servers"]),
                 workers=tuple(settings["workers"]),
                 vendors=dict(settings["vendors"]),

@@ -22,6 +22,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import E
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import STARTED, Journal, last_detail
 
 NO_RESTART = {"Name": "no", "MaximumRetryCount": 0}
+LASTING = {"Name": "unless-stopped", "MaximumRetryCount": 0}
 SET_ASIDE_PREFIX = ".gpustack-v2-"
 
 
@@ -44,6 +45,8 @@ class Attempt:
     was_running: bool
     data_dir: str
     backup: str
+    #: Who kept the legacy container, and what else a switch has to heed (`_takeover.kept_by`).
+    kept_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def replaced(self, **changes: Any) -> Attempt:
         """The same attempt with other facts."""
@@ -75,6 +78,27 @@ class Attempt:
         return os.path.join(self.backup, "v2-container.json")
 
     @property
+    def unit(self) -> Mapping[str, Any] | None:
+        """The systemd unit that kept the legacy container, as it was before anything was changed."""
+        return self.kept_by.get("unit")
+
+    @property
+    def is_throwaway(self) -> bool:
+        """Whether the engine (--rm) or its unit deletes the legacy container, or makes another in its place."""
+        unit = self.unit or {}
+        return bool(self.kept_by.get("auto_remove") or unit.get("removes") or unit.get("makes"))
+
+    @property
+    def layer(self) -> str | None:
+        """The data directory as the legacy container sees it, where it lies in the container's own layer."""
+        return self.kept_by.get("layer")
+
+    @property
+    def lasting_policy(self) -> Mapping[str, Any]:
+        """The accepted v2 container's restart policy: the old one's own, or what does its supervisor's work."""
+        return LASTING if self.unit or self.kept_by.get("auto_remove") else self.restart_policy
+
+    @property
     def serves(self) -> bool:
         """Whether this host is a server, with or without a worker of its own."""
         return self.role in ("server", "both")
@@ -95,7 +119,9 @@ def from_entries(entries: list[dict[str, Any]]) -> Attempt:
     detail = last_detail(entries, "begin", STARTED)
     if detail is None:
         raise SwitchError("The journal has no beginning of the attempt that it speaks of; it was changed by hand.")
-    return Attempt(**{field.name: detail[field.name] for field in dataclasses.fields(Attempt)})
+    names = [field.name for field in dataclasses.fields(Attempt)]
+    # An attempt that an older version began says nothing of who kept the container: nobody did, or it was refused.
+    return Attempt(**{name: detail[name] for name in names if name in detail or name != "kept_by"})
 
 
 def free_name(container_name: str, suffix: str, taken: Iterable[str]) -> str:

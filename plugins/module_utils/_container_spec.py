@@ -21,6 +21,7 @@ DOCKER_SOCKET = "/var/run/docker.sock"
 _OPEN_FILES = 65535
 _DEFAULT_SHM_SIZE = 64 * 1024 * 1024
 
+WATCHTOWER_EXCLUDES = "com.centurylinklabs.watchtower.enable"
 # Labels that a supervisor finds its containers by: with them on it would take the new container for its own.
 _SUPERVISOR_LABELS = ("com.docker.compose.", "com.docker.swarm.", "com.docker.stack.", "com.centurylinklabs.watchtower")
 
@@ -114,7 +115,7 @@ def build(
     what `_vendors.judge` or `flags_for` says. `settings`: `image` (required), `container_name`, `network`,
     `gpu_devices`, `extra_args`, `extra_env`, `extra_volumes`, `rollout_env`, `migrate` (whether the migration trigger
     is set), `attempt`, `restart_policy`, `host_hostname` (tells a hostname of the user's from the host's),
-    `config_file_keys`.
+    `config_file_keys`, `watchtower` (whether one would replace the container).
     """
     flags = dict(gpu_flags or {}) if role in ("worker", "both") else {}
     own = _own_environment(legacy, image_config)
@@ -131,7 +132,7 @@ def build(
     _set_mounts(spec, legacy, release, role, flags, settings, leftovers)
     _set_flags(spec, legacy, release, role, flags, leftovers)
     _set_environment(spec, translated.environment, release, role, flags, settings, leftovers)
-    _set_labels(spec, legacy, image_config, release, settings)
+    _set_labels(spec, legacy, image_config, release, settings, leftovers)
     leftovers += _not_carried(legacy)
     problems = translated.problems + _port_conflicts(spec, release, role)
     leftovers += _new_listeners(spec, release, role)
@@ -425,6 +426,7 @@ def _set_labels(
     image_config: Mapping[str, Any],
     release: _releases.Release,
     settings: Mapping[str, Any],
+    leftovers: list[dict[str, Any]],
 ) -> None:
     own = _own_labels(legacy, image_config)
     spec["labels"] = {
@@ -432,6 +434,10 @@ def _set_labels(
     }
     spec["labels"][RELEASE_LABEL] = release.version
     spec["labels"][LEGACY_LABEL] = str(legacy.get("Id") or "")
+    if settings.get("watchtower"):
+        spec["labels"][WATCHTOWER_EXCLUDES] = "false"
+        reason = "Watchtower would replace the container by whatever image bears its tag next"
+        leftovers.append(_leftover("label " + WATCHTOWER_EXCLUDES, "false", "added", reason))
     if settings.get("attempt"):
         spec["labels"][ATTEMPT_LABEL] = str(settings["attempt"])
 

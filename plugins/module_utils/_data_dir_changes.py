@@ -33,7 +33,9 @@ EVERYBODY_MAY_ENTER = 0o555
 
 
 def entries(data_dir: str) -> list[str]:
-    """The names in the directory, without those that an earlier attempt put aside."""
+    """The names in the directory, without those that an earlier attempt put aside; none before it is made."""
+    if not os.path.isdir(data_dir):
+        return []
     return sorted(name for name in os.listdir(data_dir) if not name.startswith(SET_ASIDE_PREFIX))
 
 

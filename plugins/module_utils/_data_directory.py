@@ -16,6 +16,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _host_fac
 from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import Settings
 
 DATABASE = "database.db"
+CACHE = "cache"
 TOKEN = "token"
 WORKER_NAME = "worker_name"
 WORKER_UUID = "worker_uuid"
@@ -86,7 +87,16 @@ def data(path: str, mountinfo: Sequence[Mapping[str, str]]) -> dict[str, Any] | 
         "filesystem": _host_facts.filesystem(path, mountinfo),
         "files": {name: found for name, found in facts.items() if found is not None},
         "v2_files": v2_files(path),
+        "cache": cached(path),
     }
+
+
+def cached(path: str) -> list[str]:
+    """What lies in the directory of downloaded models, by name."""
+    try:
+        return sorted(os.listdir(os.path.join(path, CACHE)))
+    except OSError:
+        return []
 
 
 def v2_files(path: str) -> list[str]:

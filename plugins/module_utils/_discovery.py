@@ -22,7 +22,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings
     settings,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import IMAGE_DATA_DIR, version_key
-from ansible_collections.fleetops.gpustack.plugins.module_utils._supervisors import UnitCommand, supervisor
+from ansible_collections.fleetops.gpustack.plugins.module_utils._supervisors import UnitCommand, supervisors
 
 LEGACY = "legacy"
 V2 = "v2"
@@ -149,8 +149,8 @@ def installation(
         release_source=source,
         role=role_of(found),
         retired=bool(RETIRED_NAME.search(facts["name"])),
-        supervisor=supervisor(container, everything, units),
-        data_dir=data_directory(found.get("data_dir", IMAGE_DATA_DIR), mounts),
+        supervisors=supervisors(container, everything, units),
+        data_dir=data_directory(found.get("data_dir", IMAGE_DATA_DIR), mounts, writable_layer(container)),
         config_file=config_path
         and {"path": config_path, "option_names": config_text and _options.config_keys(config_text)},
         options_problem=options_problem(found, config_path, config_text),
@@ -314,13 +314,20 @@ def host_path(path: str, mounts: Sequence[Mapping[str, Any]]) -> str | None:
     return posixpath.normpath(posixpath.join(mount["source"], posixpath.relpath(path, mount["destination"])))
 
 
-def data_directory(path: str, mounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def writable_layer(container: Mapping[str, Any]) -> str | None:
+    """Where the engine keeps on the host what a container wrote outside its mounts; None where it does not say."""
+    return ((container.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or None
+
+
+def data_directory(path: str, mounts: Sequence[Mapping[str, Any]], layer: str | None = None) -> dict[str, Any]:
     """The data directory in the container and on the host."""
     path = posixpath.normpath(path)
     mount = mount_below(path, mounts)
     on_host = host_path(path, mounts)
     kind, volume = "layer", None
-    if mount is not None and on_host is not None:
+    if mount is None and layer is not None:
+        on_host = layer + path
+    elif mount is not None and on_host is not None:
         kind = mount["type"]
         if kind == "volume":
             volume = mount["name"]

@@ -81,6 +81,13 @@ class Engine:
         """Ask it to stop, kill it after the given seconds; one that is stopped stays as it is."""
         self._ask("stop container " + container, self._api.stop, container, timeout=seconds)
 
+    def wait_removed(self, container: str) -> None:
+        """Return once a stopped container that removes itself is gone."""
+        try:
+            self._ask("wait for container " + container, self._api.wait, container, condition="removed")
+        except LookupError:
+            return
+
     def set_restart_policy(self, container: str, policy: Mapping[str, Any]) -> None:
         """Replace the restart policy."""
         self._ask(
@@ -130,6 +137,16 @@ class Engine:
     def tag_image(self, image: str, reference: str) -> None:
         """Give an image a further reference."""
         self._ask(f"tag image {image} as {reference}", self._api.tag, image, *_name_and_tag(reference))
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        """Make a volume, or take the one of this name; where it lies on the host."""
+        made = self._ask("create volume " + name, self._api.create_volume, name, labels=dict(labels))
+        return str(made["Mountpoint"])
+
+    def read_archive(self, container: str, path: str) -> Iterator[bytes]:
+        """A file or directory of a container, stopped or not, as the pieces of a tar archive."""
+        chunks, _facts = self._ask(f"read {path} of container {container}", self._api.get_archive, container, path)
+        return iter(chunks)
 
     def follow_logs(self, container: str, since: float | None = None) -> Iterator[str]:
         """The container's output line by line, as it is printed, until it stops."""

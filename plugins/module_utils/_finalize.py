@@ -88,7 +88,7 @@ def _lasting(attempt: Attempt, saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_policy(spec: Mapping[str, Any], attempt: Attempt) -> dict[str, Any]:
-    policy = attempt.restart_policy
+    policy = attempt.lasting_policy
     return _container_spec.with_restart_policy(spec, policy["Name"], policy.get("MaximumRetryCount", 0))
 
 
@@ -137,7 +137,7 @@ def _recreate(work: Work, saved: Mapping[str, Any]) -> None:
 def _complete(work: Work) -> None:
     """The new container is proven: it gets the lasting restart policy, and its predecessor goes. Volumes stay."""
     with work.journal.step("finalize_done"):
-        work.engine.set_restart_policy(work.attempt.container_name, work.attempt.restart_policy)
+        work.engine.set_restart_policy(work.attempt.container_name, work.attempt.lasting_policy)
         if work.engine.inspect(work.attempt.rollout_name) is not None:
             work.engine.remove(work.attempt.rollout_name)
 
@@ -156,7 +156,7 @@ def _put_back(work: Work) -> None:
                 f"{attempt.name}; put it back under the name {attempt.container_name}."
             )
         engine.start(record["Id"])
-        engine.set_restart_policy(record["Id"], attempt.restart_policy)
+        engine.set_restart_policy(record["Id"], attempt.lasting_policy)
         _switch_steps.wait_for_container(work, record["Id"])
 
 

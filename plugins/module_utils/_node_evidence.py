@@ -23,6 +23,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _lock,
     _sqlite_reader,
     _supervisors,
+    _systemd_unit,
     _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
@@ -140,6 +141,7 @@ def completed(
     if request.data_dir and not facts["retired"]:
         facts["data_dir"].update(type="bind", host_path=request.data_dir, volume=None)
     directory = facts["data_dir"]["host_path"]
+    facts["supervisors"] = _systemd_unit.judged(facts["supervisors"], facts["name"])
     facts["data"] = _data_directory.data(directory, mountinfo) if directory else None
     settle_role(found)
     facts["token"] = _data_directory.token(found.settings, directory, request.salt)
@@ -169,7 +171,7 @@ def database(found: _discovery.Installation, live: bool) -> dict[str, Any] | Non
     facts = found.facts
     if facts["server"] is None or facts["server"]["database"]["kind"] == "external":
         return None
-    path = database_path(facts)
+    path = database_path(found)
     if path is None or not os.path.exists(path):
         return None
     return _read_once(path, live)
@@ -181,12 +183,16 @@ def _read_once(path: str, live: bool) -> dict[str, Any]:
     return _sqlite_reader.database(path, live)
 
 
-def database_path(facts: Mapping[str, Any]) -> str | None:
+def database_path(found: _discovery.Installation) -> str | None:
     """Where the database file lies on the host."""
+    facts = found.facts
     own = facts["server"]["database"]["path"]
     if own:
         return _discovery.host_path(own, facts["mounts"])
     directory = facts["data_dir"]["host_path"]
+    if directory and facts["data_dir"]["type"] == "layer" and facts["running"]:
+        # Locks are seen only through the container's own view of its layer.
+        directory = "/proc/{}/root{}".format(found.container["State"]["Pid"], facts["data_dir"]["container_path"])
     return directory and os.path.join(directory, _data_directory.DATABASE)
 
 

@@ -18,8 +18,10 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_ports,
     _plan_text,
     _releases,
+    _takeover,
     _vendors,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._data_directory import CACHE
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import (
     FINALIZE,
     NONE,
@@ -109,7 +111,9 @@ def _legacy_of_attempt(node: dict[str, Any], journal: dict[str, Any]) -> dict[st
     """The legacy container of an unfinished attempt, whether it still has its name or is already retired."""
     legacy = [each for each in node["installations"] if each["generation"] != "v2"]
     named = [each for each in legacy if journal["legacy_name"] and each["name"].startswith(journal["legacy_name"])]
-    chosen = named or legacy
+    # Beside a container that its stop deletes lies its copy, under the retired name.
+    serving = [each for each in named if each["name"] == journal["legacy_name"]]
+    chosen = serving or named or legacy
     return chosen[0] if len(chosen) == 1 else None
 
 
@@ -147,6 +151,7 @@ def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
         "extra_args": view.settings.choice(view.name, "extra_args"),
         "extra_env": view.settings.choice(view.name, "extra_env"),
         "config_file_keys": (installation.get("config_file") or {}).get("option_names"),
+        "watchtower": _takeover.is_watched(installation),
     }
     try:
         return _container_spec.preview(installation, view.release, flags, settings)
@@ -163,11 +168,20 @@ def _losses(view: HostView, leftovers: Sequence[dict[str, Any]]) -> Iterator[dic
     for finding in (view.database or {}).get("findings", []):
         if finding["code"] in LOSS_CLASSES:
             classes.setdefault(LOSS_CLASSES[finding["code"]], []).extend(str(item) for item in finding["rows"])
+    for name in _caches_left_behind(view):
+        classes.setdefault("caches", []).append(name)
     for leftover in leftovers:
         if leftover["loss"]:
             classes.setdefault(leftover["loss"], []).append(leftover["item"])
     for name, items in sorted(classes.items()):
         yield {"host": view.name, "class": name, "items": items, "accepted": name in view.settings.accept_losses}
+
+
+def _caches_left_behind(view: HostView) -> list[str]:
+    """Downloaded models in the container's own layer: nothing copies them, and v2 fetches them again."""
+    if view.installation is None or view.installation["data_dir"]["type"] != "layer":
+        return []
+    return [f"{CACHE}/{name}" for name in (view.data or {}).get("cache", [])]
 
 
 def _unaccepted(losses: Sequence[dict[str, Any]]) -> Iterator[Problem]:
@@ -192,6 +206,8 @@ def _warnings(
     for view in views:
         found.extend(_plan_ports.warnings(view, previews[view.name].spec))
         found.extend(view.problem(*each) for each in verdicts[view.name].warnings)
+        if view.will_switch and view.installation is not None:
+            found.extend(view.problem(*each) for each in _takeover.warnings(view.installation))
         if view.is_server and not view.will_switch and not (view.database and view.database["readable"]):
             found.append(
                 view.problem(
@@ -224,7 +240,7 @@ def _decision(
         "installation": installation.get("id"),
         "legacy_release": installation.get("release") if installation.get("generation") != "v2" else None,
         "container_name": view.settings.choice(view.name, "container_name") or _own_name(view),
-        "data_dir": (installation.get("data_dir") or {}).get("host_path"),
+        "data_dir": _data_dir(view),
         "worker": _plan_fleet.worker_of(view, known) if view.runs_worker else None,
         "gpu": {"vendor": verdict.vendor, "how": verdict.how, "flags": verdict.flags},
         "prepare": {
@@ -236,6 +252,16 @@ def _decision(
         "attempt": view.node["journal"]["attempt"],
         "backup": view.node["journal"]["backup"],
     }
+
+
+def _data_dir(view: HostView) -> str | None:
+    """Where v2 has its data on the host."""
+    data_dir = (view.installation or {}).get("data_dir") or {}
+    if data_dir.get("type") == "layer":
+        attempt = view.node["journal"]["attempt"] if view.action == RESUME else view.settings.run_id
+        return _takeover.volume_path(view.node["engine"]["root_dir"], attempt)
+    path: str | None = data_dir.get("host_path")
+    return path
 
 
 def _own_name(view: HostView) -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterator
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_disk, _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_disk, _releases, _takeover
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, SWITCH, HostView, Problem
 
 ARCHITECTURES = ("x86_64", "aarch64")
@@ -138,28 +138,12 @@ def check_generation(view: HostView) -> Iterator[Problem]:
 
 
 def check_supervision(view: HostView) -> Iterator[Problem]:
-    """Nothing that removes or revives the legacy container behind our back."""
+    """Nothing that removes or revives the legacy container behind our back, and that cannot be switched off."""
     installation = view.installation
     if installation is None or not view.will_switch:
         return
-    if installation["auto_remove"]:
-        yield view.problem(
-            "auto_remove",
-            "container {} was started with --rm: stopping it deletes it, and with it the way back".format(
-                installation["name"]
-            ),
-            "start the container again without --rm, on the same data directory",
-        )
-    supervisor = installation["supervisor"]
-    if supervisor:
-        where = " ({})".format(supervisor["file"]) if supervisor.get("file") else ""
-        yield view.problem(
-            "supervised",
-            "container {} is kept by {} {}{}, which would start the legacy release again".format(
-                installation["name"], supervisor["kind"], supervisor.get("name") or "", where
-            ),
-            "stop and disable that supervisor, and run the container by itself (docker run) on the same data directory",
-        )
+    for finding in _takeover.problems(installation):
+        yield view.problem(*finding)
 
 
 def check_options(view: HostView) -> Iterator[Problem]:
@@ -219,22 +203,10 @@ def check_data_directory(view: HostView) -> Iterator[Problem]:
     if installation is None or not view.will_switch:
         return
     data_dir, data = installation["data_dir"], view.data
-    if data_dir["type"] not in ("bind", "volume"):
-        yield view.problem(
-            "data_dir_type",
-            "the data of container {} is in {}, not in a bind mount or a named volume".format(
-                installation["name"],
-                "an anonymous volume" if data_dir["type"] == "anonymous" else "the container's own layer",
-            ),
-            "copy the stopped container's {} to a directory and start the legacy release on it".format(
-                data_dir["container_path"]
-            ),
-        )
-        return
     if data is None:
         yield view.problem(
             "data_dir_unreadable",
-            "the data directory {} cannot be read".format(data_dir["host_path"]),
+            "the data directory {} cannot be read".format(data_dir["host_path"] or data_dir["container_path"]),
             "check that the path exists and that root may read it",
         )
         return
@@ -251,7 +223,8 @@ def _check_server_directory(view: HostView, data_dir: dict[str, Any], data: dict
             ),
             "move the data directory to a local file system",
         )
-    if not data["traversable_by_others"] and not view.settings.fix_permissions:
+    is_copied = data_dir["type"] == "layer"  # and opened on the way
+    if not (data["traversable_by_others"] or is_copied or view.settings.fix_permissions):
         yield view.problem(
             "permissions",
             "uid 9999 (PostgreSQL in v2's image) cannot traverse {} (mode {})".format(

@@ -39,6 +39,7 @@ class Settings:
     servers: tuple[str, ...]
     workers: tuple[str, ...]
     vendors: dict[str, Any]
+    run_id: str = ""
     allow_unproven: bool = False
     accept_losses: tuple[str, ...] = ()
     ignore_workers: tuple[str, ...] = ()

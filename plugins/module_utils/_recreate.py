@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, Work
-from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import ATTEMPT_LABEL
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine, label_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import DONE, last_detail
 
 #: What a user may ask of a network; the rest of an endpoint is what the engine made of it.
@@ -51,18 +52,24 @@ def recreate(engine: Engine, record: Mapping[str, Any], name: str, image_archive
 
 def legacy_record(work: Work) -> dict[str, Any] | None:
     """The attempt's legacy container, the recreated one where the first one is gone; None when there is neither."""
-    return find(work.engine.inspect, work.attempt.legacy_id, work.journal.entries())
+    return find_legacy(work.attempt, work.engine.inspect, work.journal.entries())
 
 
-def find(
-    inspect: Callable[[str], dict[str, Any] | None], legacy_id: str, entries: list[dict[str, Any]]
+def find_legacy(
+    attempt: Attempt, inspect: Callable[[str], dict[str, Any] | None], entries: list[dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """The same from a journal's entries of the attempt, by whatever reads the engine."""
-    record = inspect(legacy_id)
-    if record is None:
-        recreated = last_detail(entries, "recreate", DONE)
-        record = inspect(recreated["container"]) if recreated else None
-    return record
+    """The same, by whoever reads the engine. A container that goes with its stop is also known by its names."""
+    recreated = last_detail(entries, "recreate", DONE)
+    names = [attempt.legacy_id, *([recreated["container"]] if recreated else [])]
+    if attempt.is_throwaway:
+        # Its unit may have made it anew under its name; its stopped copy has the retired one.
+        names = [attempt.legacy_name, *names, attempt.retired_name]
+    found = (inspect(name) for name in names)
+    return next((record for record in found if record is not None and not _is_v2(record)), None)
+
+
+def _is_v2(record: Mapping[str, Any]) -> bool:
+    return label_of(record, ATTEMPT_LABEL) is not None
 
 
 def _hostname_is_own(record: Mapping[str, Any]) -> bool:

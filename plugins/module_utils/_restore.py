@@ -22,6 +22,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _legacy_gate,
     _recreate,
     _snapshot,
+    _supervised,
     _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
@@ -45,6 +46,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import summary as journal_summary
 
+#: How the engine's time of a start begins that never was.
+NEVER_STARTED = "0001-"
 #: The label of every container that gpustack-runtime deploys for a model.
 MODEL_LABEL = "runtime.gpustack.ai/workload"
 
@@ -61,7 +64,7 @@ def _found(params: Mapping[str, Any]) -> dict[str, Any]:
         return {"changed": False, "outcome": "none", "warnings": []}
     entries, reader = newest_entries(params["state_dir"]), DockerReader(params["docker_host"])
     attempt = from_entries(entries)
-    record = _recreate.find(reader.inspect, attempt.legacy_id, entries)
+    record = _recreate.find_legacy(attempt, reader.inspect, entries)
     running = record is not None and is_running(record)
     changed = summary["outcome"] != "restored" or (params["start"] and not running)
     obstacle = _way_back.obstacle(attempt, entries, reader.inspect, reader.image) if changed else None
@@ -187,7 +190,8 @@ def _set_aside(work: Work) -> dict[str, Any]:
         if name_of(record) == attempt.container_name:
             found["container"] = free_name(attempt.container_name, f"failed-{attempt.name}", work.engine.names())
             work.engine.rename(record["Id"], found["container"])
-    before = last_detail(work.journal.entries(), "stop", DONE)
+    entries = work.journal.entries()
+    before = last_detail(entries, "copy_out", DONE) or last_detail(entries, "stop", DONE)
     if before is not None:
         only_v2s = _legacy_ran_since_stop(work)
         found["files"] = _data_dir_changes.set_aside(attempt.data_dir, before["entries"], attempt.name, only_v2s)
@@ -203,6 +207,8 @@ def _legacy_ran_since_stop(work: Work) -> bool:
     if not stops:
         return True
     started = _legacy(work)["State"]["StartedAt"]
+    if started.startswith(NEVER_STARTED):  # a copy that stands for a container that is gone
+        return False
     if "legacy_started" in stops[-1]["detail"]:
         return bool(started != stops[-1]["detail"]["legacy_started"])
     # The journal of an older version knows times alone; both are ISO 8601 in UTC, so that text compares as time does.
@@ -284,12 +290,14 @@ def _warn_without_backup(work: Work) -> None:
 
 
 def _start_legacy(work: Work, start: bool) -> None:
+    if start:
+        _supervised.start(work)
     record = _legacy(work)
-    if start and not is_running(record):
-        work.engine.start(record["Id"])
-    work.engine.set_restart_policy(record["Id"], work.attempt.restart_policy)
+    if not record["HostConfig"]["AutoRemove"]:
+        work.engine.set_restart_policy(record["Id"], work.attempt.restart_policy)
     if start:
         _wait_for_legacy(work)
+    _supervised.drop_copy(work)
 
 
 def _same_rows(work: Work) -> dict[str, Any]:

@@ -18,8 +18,12 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
     _image,
     _journal,
+    _layer,
     _recreate,
     _releases,
+    _supervisors,
+    _systemd_unit,
+    _takeover,
     _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
@@ -30,7 +34,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import LEGACY, Installation, host_path
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
-from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import label_of, name_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of, name_of
 
 NOTHING, FINISH, BEGIN, AGAIN = "nothing", "finish", "begin", "again"
 ENGINE_PID_FILE = "/run/docker.pid"
@@ -59,7 +63,7 @@ def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
     if outcome in ("unfinished", "failed"):
         return _interrupted(params, reader, own, needs_image)
     legacy = _legacy_record(params, reader)
-    attempt = _new_attempt(params, legacy)
+    attempt = _new_attempt(params, reader, legacy)
     _refuse_used_run_id(params, entries)
     return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image)
 
@@ -101,7 +105,9 @@ def _interrupted(
     obstacle = _way_back.obstacle(attempt, own, reader.inspect, reader.image)
     if obstacle:
         raise SwitchError(f"Attempt {attempt.name} was interrupted, and this host has to go back first. {obstacle}")
-    legacy = _recreate.find(reader.inspect, attempt.legacy_id, own) or _way_back.definition(attempt) or {}
+    legacy = _recreate.find_legacy(attempt, reader.inspect, own) or _way_back.definition(attempt) or {}
+    if attempt.is_throwaway and not is_running(legacy):
+        legacy = _way_back.definition(attempt) or legacy  # what is there is a copy, which lacks --rm
     wanted = _with_request(attempt, params)
     return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image)
 
@@ -117,25 +123,25 @@ def _legacy_record(params: Mapping[str, Any], reader: DockerReader) -> dict[str,
         raise SwitchError(
             f"There is no container {params['installation']} on this host; look with fleetops.gpustack.node_info."
         )
-    if record["HostConfig"].get("AutoRemove"):
-        raise SwitchError(
-            f"Container {name_of(record)} was started with --rm: the engine would delete it when it stops. Recreate it "
-            "without --rm first."
-        )
     return record
 
 
-def _new_attempt(params: Mapping[str, Any], legacy: Mapping[str, Any]) -> Attempt:
-    found = describe(legacy)
-    facts = found.facts
+def _new_attempt(params: Mapping[str, Any], reader: DockerReader, legacy: Mapping[str, Any]) -> Attempt:
+    facts = {**describe(legacy).facts, "supervisors": _supervisors_of(reader, legacy)}
     if facts["generation"] != LEGACY:
         raise SwitchError(f"Container {facts['name']} is no legacy GPUStack; nothing to switch there.")
+    problems = [f"{each.cause} ({each.way_out})" for each in _takeover.problems(facts)]
+    if problems:
+        raise SwitchError(f"Container {facts['name']} cannot be taken over: {'; '.join(problems)}.")
+    kept_by = _takeover.kept_by(facts)
     data_dir = facts["data_dir"]["host_path"]
     if data_dir is None or not os.path.isdir(data_dir):
         raise SwitchError(
             f"The data directory of container {facts['name']} ({facts['data_dir']['container_path']}) is in no bind "
             "mount or volume; copy it out with docker cp and recreate the container with it mounted."
         )
+    if kept_by["layer"]:
+        data_dir = _takeover.volume_path(reader.info()["DockerRootDir"], params["run_id"])
     return Attempt(
         name=params["run_id"],
         role=facts["role"],
@@ -148,7 +154,14 @@ def _new_attempt(params: Mapping[str, Any], legacy: Mapping[str, Any]) -> Attemp
         was_running=facts["running"],
         data_dir=data_dir,
         backup=os.path.join(params["backup_dir"], params["run_id"]),
+        kept_by=kept_by,
     )
+
+
+def _supervisors_of(reader: DockerReader, legacy: Mapping[str, Any]) -> list[dict[str, Any]]:
+    containers = reader.inspect_all(container["Id"] for container in reader.containers())
+    keepers = _supervisors.supervisors(legacy, containers, _supervisors.unit_commands())
+    return _systemd_unit.judged(keepers, name_of(legacy))
 
 
 def _refuse_used_run_id(params: Mapping[str, Any], entries: list[dict[str, Any]]) -> None:
@@ -191,7 +204,10 @@ def _require_usable(params: Mapping[str, Any], reader: DockerReader, attempt: At
             f"Server {attempt.legacy_name} uses the database {found.facts['server']['database']['url_masked']}; only "
             "the embedded SQLite database can be switched yet."
         )
-    if attempt.serves and not params["fix_permissions"] and not _data_dir_changes.is_open_to_others(attempt.data_dir):
+    ours = attempt.layer is not None  # a copy is opened as it is made
+    if attempt.serves and not (
+        ours or params["fix_permissions"] or _data_dir_changes.is_open_to_others(attempt.data_dir)
+    ):
         raise SwitchError(
             f"{attempt.data_dir} cannot be entered by others, but v2's PostgreSQL (uid 9999) has to; "
             "set gpustack_fix_permissions, or run chmod a+rx on it and its log directory."
@@ -219,11 +235,12 @@ def _build(
         "gpu_devices": params["gpu_devices"],
         "extra_args": _extra_args(params, attempt),
         "extra_env": _extra_env(params, attempt, found),
-        "extra_volumes": params["extra_volumes"],
+        "extra_volumes": [*_layer.mounted(attempt), *params["extra_volumes"]],
         "rollout_env": params["rollout_env"] if attempt.serves else {},
         "migrate": attempt.serves,
         "attempt": attempt.name,
-        "restart_policy": dict(attempt.restart_policy),
+        "restart_policy": dict(attempt.lasting_policy),
+        "watchtower": bool(attempt.kept_by.get("watchtower")),
         "host_hostname": socket.gethostname(),
         "config_file_keys": config_file.get("option_names"),
     }
@@ -277,7 +294,10 @@ def _extra_env(params: Mapping[str, Any], attempt: Attempt, found: Installation)
 
 def _token_file(found: Installation) -> str | None:
     """The token that a legacy installation keeps in its data directory."""
-    path = host_path(os.path.join(found.facts["data_dir"]["container_path"], "token"), found.facts["mounts"])
+    data_dir = found.facts["data_dir"]
+    path = host_path(os.path.join(data_dir["container_path"], "token"), found.facts["mounts"])
+    if data_dir["type"] == "layer" and data_dir["host_path"]:
+        path = os.path.join(data_dir["host_path"], "token")
     try:
         with open(path or "", encoding="utf-8") as token:
             return token.read().strip() or None

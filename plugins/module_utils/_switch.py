@@ -124,12 +124,27 @@ def _switch(work: Work, progress: Progress) -> None:
     accepted = {"accept_losses": list(work.params["accept_losses"])}
     with work.journal.step("begin", {**dataclasses.asdict(work.attempt), **accepted}):
         pass
-    for name, step in SERVER_STEPS if work.attempt.serves else WORKER_STEPS:
-        if name == "identity" and not work.attempt.works:
-            continue
+    for name, step in steps_of(work.attempt):
         announced = ANNOUNCED[name](work) if name in ANNOUNCED else {}
         with work.journal.step(name, announced) as found:
             found.update(step(work, progress))
+
+
+def steps_of(attempt: Attempt) -> list[tuple[str, Step]]:
+    """The steps of an attempt: its role's, and those for a container that goes with its stop or holds the data."""
+    steps = dict(SERVER_STEPS if attempt.serves else WORKER_STEPS)
+    order = [name for name in steps if name != "identity" or attempt.works]
+    if attempt.is_throwaway:
+        steps["recreate"] = _switch_steps.keep_copy
+        order.insert(order.index("stop"), "recreate")
+    if attempt.layer:
+        steps["copy_out"] = _switch_steps.copy_out
+        # What is saved and opened is the copy, which is not there before.
+        saved = ["save"] if "save" in order else []
+        order = [name for name in order if name not in ("save", "permissions")]
+        after = order.index("stop") + 1
+        order[after:after] = ["copy_out", *saved]
+    return [(name, steps[name]) for name in order]
 
 
 def _finish(work: Work) -> dict[str, Any]:

@@ -16,13 +16,16 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
     _endpoints,
     _gates,
+    _layer,
     _masking,
+    _recreate,
     _releases,
     _snapshot,
+    _supervised,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, SwitchError, Work, describe
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, Work, describe
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
-from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
 
 WORKER_TOKEN = "worker_token"
 SAVED_FILES = (*_snapshot.LEGACY_FILES, WORKER_TOKEN)
@@ -43,16 +46,21 @@ class Progress:
 Step = Callable[[Work, Progress], "dict[str, Any]"]
 
 
+def keep_copy(work: Work, progress: Progress) -> dict[str, Any]:
+    """A stopped copy of a container that its stop deletes, made before that."""
+    save_definition(work, progress)
+    return {"container": _supervised.keep_copy(work, progress.legacy)}
+
+
 def stop_legacy(work: Work, _progress: Progress) -> dict[str, Any]:
     """Stop the old container so that nothing revives it; note which start of it that ended, and its directory."""
-    attempt = work.attempt
-    work.engine.set_restart_policy(attempt.legacy_id, NO_RESTART)
-    work.engine.stop(attempt.legacy_id, work.params["stop_timeout"])
-    stopped = work.engine.inspect(attempt.legacy_id) or {"State": {}}
-    return {
-        "entries": _data_dir_changes.entries(attempt.data_dir),
-        "legacy_started": stopped["State"].get("StartedAt"),
-    }
+    started = _supervised.stop(work)
+    return {"entries": _data_dir_changes.entries(work.attempt.data_dir), "legacy_started": started}
+
+
+def copy_out(work: Work, _progress: Progress) -> dict[str, Any]:
+    """Data in the old container's own layer goes into a volume of its own; the layer stays as it is."""
+    return _layer.copy_out(work)
 
 
 def save_definition(work: Work, progress: Progress) -> None:
@@ -99,7 +107,15 @@ def pre_seed_identity(work: Work, _progress: Progress) -> dict[str, Any]:
 def retire_legacy(work: Work, _progress: Progress) -> dict[str, Any]:
     """The old container gives its name to the new one; a supervisor then collides instead of reviving the old."""
     attempt = work.attempt
-    work.engine.rename(attempt.legacy_id, attempt.retired_name)
+    record = _recreate.legacy_record(work)
+    if record is None:
+        raise SwitchError(
+            f"The legacy container {attempt.legacy_name} is gone since it was stopped; somebody removed it. Its "
+            f"definition lies in {attempt.backup}/container.json."
+        )
+    if name_of(record) != attempt.retired_name:
+        _supervised.drop_copy(work)
+        work.engine.rename(record["Id"], attempt.retired_name)
     return {"name": attempt.retired_name}
 
 
@@ -153,10 +169,10 @@ def accept(_work: Work, _progress: Progress) -> dict[str, Any]:
 
 
 def last(work: Work) -> None:
-    """The new container inherits the old one's restart policy."""
+    """The new container inherits the old one's restart policy, or gets one that does its supervisor's work."""
     attempt = work.attempt
-    work.engine.set_restart_policy(attempt.container_name, attempt.restart_policy)
-    if attempt.restart_policy.get("Name") in ("", "no"):
+    work.engine.set_restart_policy(attempt.container_name, attempt.lasting_policy)
+    if attempt.lasting_policy.get("Name") in ("", "no"):
         work.warn(
             f"Container {attempt.container_name} has restart policy 'no', as the legacy container had: it will not "
             "come back by itself after a reboot. Change it with: docker update --restart unless-stopped "

@@ -240,9 +240,10 @@ installations:
     restart_policy:
       description: Name and maximum retry count of the restart policy.
       type: dict
-    supervisor:
-      description: Who else starts or replaces the container, or V(null).
-      type: dict
+    supervisors:
+      description: Everybody else who starts or replaces the container, the most binding one first.
+      type: list
+      elements: dict
       contains:
         kind:
           description: What it is.
@@ -254,6 +255,35 @@ installations:
         file:
           description: The file that defines it, where there is one.
           type: str
+        problem:
+          description: Why a switch cannot take the container over from it, with the way out, or V(null).
+          type: dict
+          contains:
+            cause:
+              description: What stands in the way.
+              type: str
+            way_out:
+              description: What to do about it.
+              type: str
+        unit:
+          description: With V(systemd) what has to come back with the container.
+          type: dict
+          contains:
+            name:
+              description: The unit.
+              type: str
+            enabled:
+              description: Whether it is started at boot.
+              type: bool
+            active:
+              description: Whether it is started.
+              type: bool
+            makes:
+              description: Whether it makes the container (C(docker run)), and does not only start it.
+              type: bool
+            removes:
+              description: Whether it, or C(--rm) in it, removes the container.
+              type: bool
     network_mode:
       description: Network mode.
       type: str
@@ -363,6 +393,10 @@ installations:
           type: dict
         v2_files:
           description: What a v2 release left there, as relative paths.
+          type: list
+          elements: str
+        cache:
+          description: What lies in the directory of downloaded models.
           type: list
           elements: str
     worker:

@@ -11,7 +11,10 @@ journal, processes, HTTP. That the real engine behaves so is what the end-to-end
 from __future__ import annotations
 
 import copy
+import io
+import os
 import secrets
+import tarfile
 import time
 from typing import Any, Callable, Iterator, Mapping
 
@@ -30,6 +33,8 @@ class FakeEngine:
         #: Images by reference and by id; what an archive holds, by its path.
         self.images: dict[str, dict[str, Any]] = {}
         self.archives: dict[str, dict[str, Any]] = {}
+        #: Where each volume that may be made lies.
+        self.volumes: dict[str, str] = {}
         self.connected: list[tuple[str, str, dict[str, Any]]] = []
 
     def inspect(self, container: str) -> dict[str, Any] | None:
@@ -87,10 +92,36 @@ class FakeEngine:
 
     def stop(self, container: str, seconds: int) -> None:
         self._called("stop")
-        self._record(container)["State"].update(Running=False, Status="exited")
+        record = self._record(container)
+        if record["State"]["Running"] and record["HostConfig"]["AutoRemove"]:
+            del self.records[record["Id"]]
+        else:
+            record["State"].update(Running=False, Status="exited")
+
+    def wait_removed(self, container: str) -> None:
+        assert self.inspect(container) is None
 
     def set_restart_policy(self, container: str, policy: Mapping[str, Any]) -> None:
-        self._record(container)["HostConfig"]["RestartPolicy"] = dict(policy)
+        record = self._record(container)
+        if record["HostConfig"]["AutoRemove"]:
+            raise EngineError(f"The Docker engine could not set the restart policy of {container}: it is --rm")
+        record["HostConfig"]["RestartPolicy"] = dict(policy)
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> str:
+        path = self.volumes[name]
+        os.makedirs(path, exist_ok=True)
+        return path
+
+    def read_archive(self, container: str, path: str) -> Iterator[bytes]:
+        """From the container's uppermost layer that has the path."""
+        storage = self._record(container)["GraphDriver"]["Data"]
+        found = [layer + path for layer in (storage["UpperDir"], storage["LowerDir"]) if os.path.exists(layer + path)]
+        if not found:
+            raise MissingError(f"no such file: {path}")
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.add(found[0], arcname=os.path.basename(path))
+        return iter([packed.getvalue()[start : start + 700] for start in range(0, len(packed.getvalue()), 700)])
 
     def rename(self, container: str, name: str) -> None:
         self._called("rename")

@@ -126,7 +126,7 @@ def installation(role: str) -> dict[str, Any]:
         "attempt": None,
         "auto_remove": False,
         "restart_policy": {"Name": "unless-stopped", "MaximumRetryCount": 0},
-        "supervisor": None,
+        "supervisors": [],
         "network_mode": "host",
         "published_ports": [],
         "args": [],

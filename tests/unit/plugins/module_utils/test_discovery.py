@@ -291,5 +291,21 @@ def test_a_unit_that_starts_the_container_is_its_supervisor() -> None:
     unit = UnitCommand(
         "gpustack.service", "/etc/systemd/system/gpustack.service", ("/usr/bin/docker", "start", "-a", "gpustack")
     )
-    expected = {"kind": "systemd", "name": "gpustack.service", "file": "/etc/systemd/system/gpustack.service"}
-    assert only(container(), units=[unit])["supervisor"] == expected
+    (found,) = only(container(), units=[unit])["supervisors"]
+    assert (found["kind"], found["name"]) == ("systemd", "gpustack.service")
+    assert found["file"] == "/etc/systemd/system/gpustack.service"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "expected"),
+    [
+        ([], "/var/lib/docker/overlay2/a/diff/var/lib/gpustack"),
+        ([bind("/data/cache", "/var/lib/gpustack/cache")], "/var/lib/docker/overlay2/a/diff/var/lib/gpustack"),
+        ([bind("/data")], "/data"),
+        ([{"Type": "tmpfs", "Source": "", "Destination": "/var/lib/gpustack", "RW": True}], None),
+    ],
+)
+def test_data_in_the_containers_own_layer_lies_in_the_engines_storage(mounts: Any, expected: str | None) -> None:
+    record = container(mounts=mounts)
+    record["GraphDriver"] = {"Data": {"UpperDir": "/var/lib/docker/overlay2/a/diff"}}
+    assert only(record)["data_dir"]["host_path"] == expected

@@ -99,6 +99,26 @@ def finding(code: str) -> dict[str, Any]:
     return {"code": code, "table": "models", "count": 2, "rows": ["a", "b"]}
 
 
+def unit(makes: bool = True, removes: bool = True) -> dict[str, Any]:
+    return {"name": "ai.service", "enabled": True, "active": True, "makes": makes, "removes": removes}
+
+
+def keep(fleet: Fleet, host: str, kind: str, **more: Any) -> None:
+    keeper = {"kind": kind, "name": "ai", "file": "/srv/ai", "problem": None, **more}
+    legacy(fleet, host)["supervisors"].append(keeper)
+
+
+def in_layer(fleet: Fleet, host: str, auto_remove: bool = False, cache: Any = ()) -> None:
+    legacy(fleet, host)["data_dir"].update(type="layer")
+    legacy(fleet, host)["data"]["cache"] = list(cache)
+    legacy(fleet, host)["auto_remove"] = auto_remove
+
+
+def anonymous_of_unit(fleet: Fleet) -> None:
+    keep(fleet, "w1", "systemd", unit=unit())
+    legacy(fleet, "w1")["data_dir"].update(type="anonymous", volume="f" * 64)
+
+
 # Each: what is broken, on which host it must be refused, under which code.
 REFUSALS: dict[str, Any] = {
     "no legacy installation": (lambda f: f["w1"].update(installations=[]), "w1", "no_legacy_installation"),
@@ -111,10 +131,16 @@ REFUSALS: dict[str, Any] = {
     "rootless engine": (lambda f: f["w1"]["engine"].update(rootless=True), "w1", "engine_kind"),
     "remapped engine": (lambda f: f["w1"]["engine"].update(userns_remap=True), "w1", "engine_kind"),
     "podman": (lambda f: f["w1"]["engine"].update(podman=True), "w1", "engine_kind"),
-    "auto remove": (lambda f: legacy(f, "w1").update(auto_remove=True), "w1", "auto_remove"),
-    "compose": (
-        lambda f: legacy(f, "s").update(supervisor={"kind": "compose", "name": "p", "file": "/c.yml"}),
-        "s",
+    "swarm": (lambda f: keep(f, "s", "swarm"), "s", "supervised"),
+    "kubernetes": (lambda f: keep(f, "w1", "kubernetes"), "w1", "supervised"),
+    "unit that is not understood": (
+        lambda f: keep(f, "w1", "systemd", problem={"cause": "it does more", "way_out": "w"}, unit=unit()),
+        "w1",
+        "supervised",
+    ),
+    "reviving Watchtower": (
+        lambda f: keep(f, "w1", "watchtower", problem={"cause": "it revives", "way_out": "w"}),
+        "w1",
         "supervised",
     ),
     "reserved token": (lambda f: legacy(f, "s")["token"].update(reserved_prefix=True), "s", "token_prefix"),
@@ -122,8 +148,9 @@ REFUSALS: dict[str, Any] = {
     "no token": (lambda f: legacy(f, "w2")["token"].update(source="none", digest=None), "w2", "no_token"),
     "options": (lambda f: legacy(f, "w2").update(options_problem="--nonsense"), "w2", "options"),
     "worker on a bridge": (lambda f: legacy(f, "w2").update(network_mode="bridge"), "w2", "network"),
-    "container layer": (lambda f: legacy(f, "s")["data_dir"].update(type="layer"), "s", "data_dir_type"),
-    "anonymous volume": (lambda f: legacy(f, "s")["data_dir"].update(type="anonymous"), "s", "data_dir_type"),
+    "layer of a container that goes": (lambda f: in_layer(f, "w1", auto_remove=True), "w1", "data_in_layer"),
+    "anonymous volume of a unit": (anonymous_of_unit, "w1", "anonymous_volume"),
+    "caches in the layer": (lambda f: in_layer(f, "w1", cache=["huggingface"]), "w1", "loss"),
     "data directory unreadable": (lambda f: legacy(f, "w1").update(data=None), "w1", "data_dir_unreadable"),
     "not traversable": (
         lambda f: legacy(f, "s")["data"].update(traversable_by_others=False, mode="0700"),
@@ -185,6 +212,55 @@ REFUSALS: dict[str, Any] = {
     ),
     "worker unknown to the server": (lambda f: legacy(f, "s")["database"]["workers"].pop(), "w2", "worker_unknown"),
 }
+
+
+TAKEN_OVER: dict[str, Any] = {
+    "auto remove": (lambda f: legacy(f, "w1").update(auto_remove=True), "auto_remove"),
+    "systemd unit": (lambda f: keep(f, "w1", "systemd", unit=unit()), "systemd_unit"),
+    "compose": (lambda f: keep(f, "w1", "compose"), "compose"),
+    "container layer": (lambda f: in_layer(f, "w1"), "data_in_layer"),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN_OVER)
+def test_what_is_taken_over_is_said_with_what_is_left_to_do(name: str) -> None:
+    evidence = plan_evidence.fleet()
+    change, code = TAKEN_OVER[name]
+    change(evidence)
+    plan = make_plan(evidence, plan_evidence.settings(run_id="20261124T031500Z"))
+    assert plan["refusals"] == []
+    assert [each["code"] for each in plan["warnings"] if each["host"] == "w1"] == [code]
+
+
+def test_an_interrupted_takeover_goes_on_with_the_container_that_serves() -> None:
+    evidence = plan_evidence.fleet()
+    evidence["w1"]["journal"].update(outcome="unfinished", attempt="20261124T031500Z", legacy_name="gpustack")
+    copy = {**legacy(evidence, "w1"), "id": "copy", "name": "gpustack-legacy-20261124T031500Z", "retired": True}
+    evidence["w1"]["installations"].append(copy)
+    decision = make_plan(evidence, plan_evidence.settings())["hosts"]["w1"]
+    assert (decision["action"], decision["installation"]) == ("resume", "c0ffee")
+
+
+def test_an_anonymous_volume_is_an_ordinary_one() -> None:
+    evidence = plan_evidence.fleet()
+    legacy(evidence, "s")["data_dir"].update(type="anonymous", volume="f" * 64)
+    assert make_plan(evidence, plan_evidence.settings())["refusals"] == []
+
+
+def test_watchtower_is_kept_off_by_a_label_that_the_plan_shows() -> None:
+    evidence = plan_evidence.fleet()
+    keep(evidence, "w1", "watchtower")
+    plan = make_plan(evidence, plan_evidence.settings())
+    assert plan["refusals"] == []
+    added = [each["item"] for each in plan["hosts"]["w1"]["leftovers"] if each["action"] == "added"]
+    assert "label com.centurylinklabs.watchtower.enable" in added
+
+
+def test_data_in_a_layer_is_planned_into_a_volume_of_the_attempt() -> None:
+    evidence = plan_evidence.fleet()
+    in_layer(evidence, "s")
+    plan = make_plan(evidence, plan_evidence.settings(run_id="20261124T031500Z"))
+    assert plan["hosts"]["s"]["data_dir"] == "/var/lib/docker/volumes/gpustack-data-20261124T031500Z/_data"
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -266,11 +342,15 @@ def test_a_proxy_without_exceptions_warns() -> None:
     assert plan["refusals"] == []
 
 
+def warning_codes(plan: dict[str, Any]) -> set[str]:
+    return {warning["code"] for warning in plan["warnings"]}
+
+
 def test_backups_that_stay_on_the_hosts_warn_as_long_as_there_is_something_to_switch() -> None:
     fleet = plan_evidence.fleet()
     on_hosts = plan_evidence.settings(backup_fetch_dir="")
-    assert [warning["code"] for warning in make_plan(fleet, on_hosts)["warnings"]] == ["backup_on_host_only"]
-    assert make_plan(fleet, plan_evidence.settings())["warnings"] == []
+    assert "backup_on_host_only" in warning_codes(make_plan(fleet, on_hosts))
+    assert "backup_on_host_only" not in warning_codes(make_plan(fleet, plan_evidence.settings()))
     for name, outcome in (("s", "finalized"), ("w1", "upgraded"), ("w2", "upgraded")):
         upgrade(fleet[name], outcome)
     assert make_plan(fleet, on_hosts)["warnings"] == []

@@ -9,12 +9,20 @@ The engine is the in-memory one of `fake_engine`, read as `DockerReader` reads t
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _image, _journal, _options, _situation
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _image,
+    _journal,
+    _options,
+    _situation,
+    _supervisors,
+    _systemd_unit,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, from_entries
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.fake_engine import FakeEngine
@@ -28,6 +36,8 @@ class Host:
 
     def __init__(self, root: Path, *records: dict[str, Any]) -> None:
         self.engine = FakeEngine(*records)
+        self.units: list[_supervisors.UnitCommand] = []
+        self.unit = _systemd_unit.Unit("ai.service", {}, [])
         self.images: dict[str, Any] = {"gpustack/gpustack:v2.2.3": {"Id": "sha256:new", "Architecture": "amd64"}}
         self.params: dict[str, Any] = {
             "docker_host": "unix:///var/run/docker.sock",
@@ -56,6 +66,15 @@ class Host:
 
     def image(self, reference: str) -> dict[str, Any] | None:
         return self.images.get(reference)  # type: ignore[no-any-return]
+
+    def containers(self) -> list[dict[str, Any]]:
+        return [{"Id": container} for container in self.engine.records]
+
+    def inspect_all(self, containers: Any) -> list[dict[str, Any]]:
+        return [self.engine.records[container] for container in containers]
+
+    def info(self) -> dict[str, Any]:
+        return {"DockerRootDir": "/var/lib/docker"}
 
     def version(self) -> dict[str, Any]:
         return {"Arch": "amd64"}
@@ -87,6 +106,8 @@ def make(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Any
         mounts = [engine_records.bind(str(data_dir))]
         host = Host(tmp_path, engine_records.container(command=command, mounts=mounts, **others))
         monkeypatch.setattr(_situation, "DockerReader", lambda docker_host: host)
+        monkeypatch.setattr(_supervisors, "unit_commands", lambda: host.units)
+        monkeypatch.setattr(_systemd_unit, "read", lambda name: host.unit)
         return host
 
     return made
@@ -164,6 +185,106 @@ def test_open_files_are_no_more_than_the_engine_may_have(
     assert limit == {"name": "nofile", "soft": 20000, "hard": 20000}
 
 
+# Supervised containers
+
+
+def test_a_container_that_removes_itself_is_taken_over(make: Any) -> None:
+    found = make(WORKER, AutoRemove=True, RestartPolicy={"Name": "no", "MaximumRetryCount": 0}).assess()
+    assert found.attempt.is_throwaway
+    assert found.attempt.lasting_policy["Name"] == "unless-stopped"
+    assert found.spec["restart_policy"]["Name"] == "unless-stopped"
+
+
+def with_unit(host: Host, command: str) -> Host:
+    host.units = [_supervisors.UnitCommand("ai.service", "/etc/systemd/system/ai.service", tuple(command.split()))]
+    states = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled"}
+    host.unit = _systemd_unit.Unit("ai.service", states, [("ExecStart", command)])
+    return host
+
+
+def test_a_unit_is_taken_over_and_remembered_as_it_was(make: Any) -> None:
+    found = with_unit(make(WORKER), "/usr/bin/docker run --rm --name gpustack gpustack/gpustack").assess()
+    assert found.attempt.unit == {
+        "name": "ai.service",
+        "enabled": True,
+        "active": True,
+        "makes": True,
+        "removes": True,
+    }
+
+
+def test_a_unit_that_nobody_uses_is_not_heeded(make: Any) -> None:
+    host = with_unit(make(WORKER), "/usr/bin/docker start gpustack")
+    host.unit = host.unit._replace(
+        properties={"LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "disabled"}
+    )
+    assert host.assess().attempt.unit is None
+
+
+def test_a_unit_that_does_more_is_refused(make: Any) -> None:
+    message = refusal(with_unit(make(WORKER), "/usr/bin/docker start gpustack other"))
+    assert "ai.service" in message
+    assert "disable it and run the container by itself" in message
+
+
+def test_watchtower_is_kept_off_the_new_container(make: Any) -> None:
+    host = make(WORKER)
+    tower = engine_records.container(name="tower", image="containrrr/watchtower", entry_point=["/watchtower"])
+    host.engine.records[tower["Id"]] = tower
+    found = host.assess()
+    assert found.spec["labels"]["com.centurylinklabs.watchtower.enable"] == "false"
+    assert [each["action"] for each in found.leftovers if "watchtower" in each["item"]] == ["added"]
+
+
+def in_layer(host: Host, root: Path) -> Host:
+    record = next(iter(host.engine.records.values()))
+    record["Mounts"] = []
+    record["GraphDriver"] = {"Data": {"UpperDir": str(root / "layer"), "LowerDir": str(root / "image")}}
+    (root / "layer/var/lib/gpustack").mkdir(parents=True)
+    return host
+
+
+def test_data_in_the_containers_own_layer_goes_into_a_volume(make: Any, tmp_path: Path) -> None:
+    found = in_layer(make(["--disable-worker"]), tmp_path).assess()
+    assert found.attempt.data_dir == f"/var/lib/docker/volumes/gpustack-data-{RUN}/_data"
+    (mount,) = found.spec["mounts"]
+    assert (mount["type"], mount["source"]) == ("volume", f"gpustack-data-{RUN}")
+    assert mount["target"] == "/var/lib/gpustack"
+
+
+def test_the_token_of_a_worker_whose_data_is_in_its_layer(make: Any, tmp_path: Path) -> None:
+    host = in_layer(make(WORKER[:2]), tmp_path)
+    (tmp_path / "layer/var/lib/gpustack/token").write_text("from-layer\n")
+    assert host.assess().spec["environment"]["GPUSTACK_TOKEN"] == "from-layer"
+
+
+def test_data_that_would_be_deleted_with_its_container(make: Any, tmp_path: Path) -> None:
+    assert "docker cp" in refusal(in_layer(make(WORKER, AutoRemove=True), tmp_path))
+
+
+@pytest.mark.parametrize(
+    "labels", [{"com.docker.swarm.service.name": "ai_gpustack"}, {"io.kubernetes.pod.name": "gpustack-0"}]
+)
+def test_a_container_that_is_rescheduled(make: Any, labels: dict[str, str]) -> None:
+    assert "run the container by itself" in refusal(make(WORKER, labels=labels))
+
+
+def test_an_interrupted_attempt_goes_on_from_the_saved_definition(make: Any, tmp_path: Path) -> None:
+    host = make(WORKER, AutoRemove=True)
+    host.params["backup_dir"] = str(tmp_path / "backups")
+    host.journal(("recreate", "done"), ("stop", "started"))
+    (record,) = host.engine.records.values()
+    backup = tmp_path / "backups" / RUN
+    backup.mkdir(parents=True)
+    (backup / "container.json").write_text(json.dumps(record))
+    host.engine.records = {"copy": {**record, "Id": "copy", "Name": f"/gpustack-legacy-{RUN}"}}
+    host.engine.records["copy"]["State"] = {"Running": False, "Status": "created"}
+    host.engine.records["copy"]["HostConfig"] = {**record["HostConfig"], "AutoRemove": False}
+    found = host.assess()
+    assert found.action == _situation.AGAIN
+    assert found.container["HostConfig"]["AutoRemove"] is True
+
+
 # Refusals
 
 
@@ -171,10 +292,6 @@ def test_no_such_container(make: Any) -> None:
     host = make(WORKER)
     host.params["installation"] = "other"
     assert "There is no container other" in refusal(host)
-
-
-def test_a_container_that_removes_itself(make: Any) -> None:
-    assert "--rm" in refusal(make(WORKER, AutoRemove=True))
 
 
 def test_data_in_the_containers_own_layer(make: Any) -> None:

@@ -12,39 +12,57 @@ from typing import Any
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _supervisors
-from ansible_collections.fleetops.gpustack.plugins.module_utils._supervisors import UnitCommand, supervisor
+from ansible_collections.fleetops.gpustack.plugins.module_utils._supervisors import UnitCommand, supervisors
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.engine_records import container
 
 WATCHTOWER = "containrrr/watchtower:1.7.1"
 LABEL = "com.centurylinklabs.watchtower"
 
 
-def kind(found: dict[str, Any] | None) -> str | None:
-    """The kind of a supervisor."""
-    return found["kind"] if found else None
+COMPOSE = {
+    "com.docker.compose.project": "ai",
+    "com.docker.compose.service": "gpustack",
+    "com.docker.compose.project.working_dir": "/srv/ai",
+    "com.docker.compose.project.config_files": "/srv/compose.yaml",
+}
+
+
+def kinds(found: list[dict[str, Any]]) -> list[str]:
+    """The kinds of supervisors."""
+    return [each["kind"] for each in found]
+
+
+def keeper(kind: str, name: str, file: str | None = None) -> dict[str, Any]:
+    return {"kind": kind, "name": name, "file": file, "problem": None}
+
+
+def of_unit(root: Path, text: str, file: str = "ai.service", **others: Any) -> list[dict[str, Any]]:
+    """Who keeps a container on a host with this unit."""
+    unit = root / "etc/systemd/system" / file
+    unit.parent.mkdir(parents=True)
+    unit.write_text(f"[Service]\n{text}\n")
+    return supervisors(container(**others), [], _supervisors.unit_commands(str(root)))
 
 
 def test_a_container_by_itself_has_none() -> None:
-    assert supervisor(container(), [container()], []) is None
+    assert supervisors(container(), [container()], []) == []
 
 
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
+        (COMPOSE, keeper("compose", "ai/gpustack", "/srv/compose.yaml")),
         (
-            {
-                "com.docker.compose.project": "ai",
-                "com.docker.compose.service": "gpustack",
-                "com.docker.compose.project.config_files": "/srv/compose.yaml",
-            },
-            {"kind": "compose", "name": "ai/gpustack", "file": "/srv/compose.yaml"},
+            {**COMPOSE, "com.docker.compose.project.config_files": "a.yaml,/b.yaml"},
+            keeper("compose", "ai/gpustack", "/srv/ai/a.yaml,/b.yaml"),
         ),
-        ({"com.docker.swarm.service.name": "ai_gpustack"}, {"kind": "swarm", "name": "ai_gpustack", "file": None}),
-        ({"io.kubernetes.pod.name": "gpustack-0"}, {"kind": "kubernetes", "name": "gpustack-0", "file": None}),
+        ({"com.docker.compose.project": "ai"}, keeper("compose", "ai/")),
+        ({"com.docker.swarm.service.name": "ai_gpustack"}, keeper("swarm", "ai_gpustack")),
+        ({"io.kubernetes.pod.name": "gpustack-0"}, keeper("kubernetes", "gpustack-0")),
     ],
 )
 def test_orchestrators_are_known_by_their_labels(labels: dict[str, str], expected: dict[str, Any]) -> None:
-    assert supervisor(container(labels=labels), [], []) == expected
+    assert supervisors(container(labels=labels), [], []) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -61,14 +79,36 @@ def test_orchestrators_are_known_by_their_labels(labels: dict[str, str], expecte
         ("ExecStop=/usr/bin/docker stop gpustack", False),
         ("ExecStart=/usr/bin/dockerd -H fd://", False),
         ("# ExecStart=/usr/bin/docker start gpustack", False),
+        ("ExecStart=/usr/bin/docker run --name %i gpustack/gpustack", True),
+        ("ExecStart=/usr/bin/docker run --name ${NAME} gpustack/gpustack", True),
+        ("ExecStart=/usr/bin/docker run --name gpu%istack gpustack/gpustack", False),
+        ("ExecStart=/usr/bin/docker run --name ${NAME} redis", False),
     ],
 )
 def test_a_unit_around_docker(tmp_path: Path, line: str, keeps: bool) -> None:
-    unit = tmp_path / "etc/systemd/system/ai.service"
-    unit.parent.mkdir(parents=True)
-    unit.write_text(f"[Service]\n{line}\n")
-    found = supervisor(container(), [], _supervisors.unit_commands(str(tmp_path)))
-    assert found == ({"kind": "systemd", "name": "ai.service", "file": str(unit)} if keeps else None)
+    found = of_unit(tmp_path, line)
+    file = str(tmp_path / "etc/systemd/system/ai.service")
+    assert found == ([keeper("systemd", "ai.service", file)] if keeps else [])
+
+
+@pytest.mark.parametrize(("specifier", "name"), [("%N", "gpustack"), ("%p", "gpustack"), ("%n", "gpustack.service")])
+def test_a_unit_that_names_the_container_after_itself(tmp_path: Path, specifier: str, name: str) -> None:
+    found = of_unit(tmp_path, f"ExecStart=/usr/bin/docker run --name {specifier} x", "gpustack.service", name=name)
+    assert kinds(found) == ["systemd"]
+
+
+@pytest.mark.parametrize(
+    ("text", "keeps"),
+    [
+        ("ExecStart=/usr/bin/docker compose -f /srv/ai/compose.yaml up", True),
+        ("ExecStart=/usr/bin/docker-compose up -d\nWorkingDirectory=/srv/ai", True),
+        ("ExecStart=/usr/bin/docker compose -p ai up -d", True),
+        ("ExecStart=/usr/bin/docker compose up -d\nWorkingDirectory=/srv/other", False),
+        ("ExecStart=/usr/bin/docker compose -p ai pull", False),
+    ],
+)
+def test_a_unit_that_brings_up_the_compose_project(tmp_path: Path, text: str, keeps: bool) -> None:
+    assert kinds(of_unit(tmp_path, text, labels=COMPOSE)) == (["compose", "systemd"] if keeps else ["compose"])
 
 
 def test_a_drop_in_belongs_to_its_unit(tmp_path: Path) -> None:
@@ -102,5 +142,27 @@ def test_a_drop_in_belongs_to_its_unit(tmp_path: Path) -> None:
 )
 def test_watchtower_by_its_rules(watchtower: dict[str, Any], labels: dict[str, str], watched: bool) -> None:
     tower = container(name="tower", image=WATCHTOWER, entry_point=["/watchtower"], **watchtower)
-    found = supervisor(container(labels=labels), [tower], [])
-    assert kind(found) == ("watchtower" if watched else None)
+    found = supervisors(container(labels=labels), [tower], [])
+    assert kinds(found) == (["watchtower"] if watched else [])
+
+
+@pytest.mark.parametrize(
+    ("options", "revives"),
+    [
+        ([], False),
+        (["--include-stopped"], True),
+        (["-S", "--revive-stopped"], True),
+        (["--revive-stopped"], False),
+        # Limited to names, it does not know the retired container's.
+        (["--include-stopped", "--revive-stopped", "gpustack"], False),
+    ],
+)
+def test_a_watchtower_that_looks_at_stopped_containers_is_a_problem(options: list[str], revives: bool) -> None:
+    tower = container(name="tower", image=WATCHTOWER, entry_point=["/watchtower"], command=options)
+    (found,) = supervisors(container(), [tower], [])
+    assert (found["problem"] is not None) is revives
+
+
+def test_everybody_who_keeps_a_container_is_named() -> None:
+    tower = container(name="tower", image=WATCHTOWER, entry_point=["/watchtower"])
+    assert kinds(supervisors(container(labels=COMPOSE), [tower], [])) == ["compose", "watchtower"]

@@ -1,0 +1,125 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers that something else keeps are taken over, and come back exactly as they were.
+
+The server is --rm with its data in an anonymous volume, worker1 is run with --rm by a systemd unit, worker2 bears the
+labels of Compose, is watched by a Watchtower, and has its data in its own layer.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import outside, playbook, supervised
+from tests.lab import lifecycle
+from tests.lab.fleet import Fleet, Reach
+
+BACK = """
+- name: Back to the legacy release
+  hosts: gpustack_servers:gpustack_workers
+  gather_facts: false
+  become: true
+  order: inventory
+  serial: 1
+  tasks:
+    - name: Everything back
+      fleetops.gpustack.node:
+        state: legacy
+"""
+
+
+@pytest.fixture(scope="module")
+def kept(fleet: Fleet) -> dict[str, dict[str, Any]]:
+    """The containers of the fleet once something else keeps them and they serve."""
+    since = time.time()
+    supervised.convert(fleet)
+    lifecycle.wait_serving(fleet, since)
+    return {name: outside.gpustack(fleet.host(name)) for name in fleet.hosts}
+
+
+def unit_state(host: Reach) -> tuple[str, str]:
+    """Whether the unit is enabled and active, in systemd's words."""
+    states = host.exec_root(
+        "sh", "-c", f"systemctl is-enabled {supervised.UNIT}; systemctl is-active {supervised.UNIT}"
+    )
+    enabled, active = states.split()
+    return enabled, active
+
+
+def retired(host: Reach) -> dict[str, Any]:
+    (found,) = (each for name, each in outside.containers(host).items() if name.startswith("gpustack-legacy-"))
+    return found
+
+
+def definition(container: dict[str, Any]) -> dict[str, Any]:
+    """What the engine shows of a container, but for ids, times, state, and how its anonymous volume is named."""
+    host = {key: value for key, value in container["HostConfig"].items() if key != "Binds"}
+    mounts = [(mount["Type"], mount["Source"], mount["Destination"], mount["RW"]) for mount in container["Mounts"]]
+    return {"config": container["Config"], "host": host, "mounts": sorted(mounts)}
+
+
+def test_what_is_taken_over_is_said_before(fleet: Fleet, kept: dict[str, Any]) -> None:
+    run = playbook.run(fleet, "assess.yml")
+    assert run.code == 0, run.output[-4000:]
+    for said in (
+        "was started with --rm",
+        f"systemd unit {supervised.UNIT}",
+        f"take the service out of {supervised.COMPOSE_FILE}",
+    ):
+        assert run.said(said), said
+
+
+def test_the_fleet_goes_over(fleet: Fleet, kept: dict[str, Any]) -> None:
+    volume = supervised.volume_path(fleet.host("server"))
+    run = playbook.run(fleet, "upgrade.yml")
+    assert run.code == 0, run.output[-6000:]
+    outside.assert_upgraded(fleet, "2.2.3")
+    assert run.report["results"]["server"]["switched"]["parity"]["equal"] is True
+
+    assert supervised.volume_path(fleet.host("server")) == volume
+    assert unit_state(fleet.host("worker1")) == ("disabled", "inactive")
+    fleet.host("worker1").exec_root("test", "-f", supervised.UNIT_FILE)
+    labels = outside.gpustack(fleet.host("worker2"))["Config"]["Labels"]
+    assert not set(labels) & set(supervised.COMPOSE_LABELS)
+    assert labels["com.centurylinklabs.watchtower.enable"] == "false"
+    assert "gpustack-data-" in supervised.volume_path(fleet.host("worker2"))
+    for name in fleet.hosts:
+        container = retired(fleet.host(name))
+        assert not container["HostConfig"]["AutoRemove"]
+        assert container["HostConfig"]["RestartPolicy"]["Name"] == "no"
+        assert container["Config"] == kept[name]["Config"]
+
+
+def test_a_second_run_changes_nothing(fleet: Fleet, kept: dict[str, Any]) -> None:
+    again = playbook.run(fleet, "upgrade.yml")
+    assert again.code == 0
+    assert set(again.recap("changed").values()) == {0}
+
+
+def test_a_reboot_revives_nothing_legacy(fleet: Fleet, kept: dict[str, Any]) -> None:
+    worker = fleet.host("worker1")
+    worker.reboot()
+    assert unit_state(worker) == ("disabled", "inactive")
+    running = [name for name, each in outside.containers(worker).items() if each["State"]["Running"]]
+    assert running == ["gpustack"]
+    assert not outside.is_legacy(worker)
+
+
+def test_everything_comes_back_as_it_was(fleet: Fleet, kept: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "back.yml").write_text(BACK)
+    since = time.time()
+    run = playbook.run(fleet, "back.yml", playbooks=tmp_path)
+    assert run.code == 0, run.output[-6000:]
+    lifecycle.wait_serving(fleet, since)
+    outside.assert_legacy_serves(fleet)
+    assert unit_state(fleet.host("worker1")) == ("enabled", "active")
+    for name in fleet.hosts:
+        assert definition(outside.gpustack(fleet.host(name))) == definition(kept[name]), name
+        assert outside.is_running(fleet.host(name))
+    again = playbook.run(fleet, "back.yml", playbooks=tmp_path)
+    assert set(again.recap("changed").values()) == {0}

@@ -1,0 +1,276 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The switch of a container that its stop deletes, or that a systemd unit keeps: over, killed at every step, and back.
+
+As in `test_switch`, of which this is the other half, only the engine is in memory; here systemd is, too, in a file.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _gates,
+    _journal,
+    _recreate,
+    _restore,
+    _situation,
+    _supervised,
+    _switch,
+    _systemd_unit,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, from_entries
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import test_switch
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.test_switch import ATTEMPT, killed
+
+RETIRED = f"gpustack-legacy-{ATTEMPT}"
+RUN_UNIT = {"name": "ai.service", "enabled": True, "active": True, "makes": True, "removes": True}
+START_UNIT = {**RUN_UNIT, "makes": False, "removes": False}
+REMOVING_UNIT = {**START_UNIT, "removes": True}
+
+
+@pytest.fixture
+def worker_port() -> Iterator[int]:
+    yield from test_switch.worker_port.__wrapped__()
+
+
+class Host(test_switch.Host):
+    """A worker's host whose container is --rm, or kept by a unit."""
+
+    def __init__(self, root: Path, port: int, auto_remove: bool, unit: dict[str, Any] | None) -> None:
+        super().__init__(root, port)
+        self.auto_remove, self.unit = auto_remove, unit
+        self.legacy["HostConfig"].update(AutoRemove=auto_remove, RestartPolicy={"Name": "no", "MaximumRetryCount": 0})
+        self.definition = json.loads(json.dumps(self.legacy))
+        self.engine.images = {"sha256:1": {"Id": "sha256:1"}, "gpustack/gpustack:v0.7.1": {"Id": "sha256:1"}}
+        self.systemd = root / "systemd.json"
+        self.systemd.write_text(json.dumps(dict.fromkeys(("enabled", "active"), unit is not None)))
+
+    def attempt(self) -> Attempt:
+        kept_by = {"auto_remove": self.auto_remove, "unit": self.unit}
+        policy = {"Name": "no", "MaximumRetryCount": 0}
+        return super().attempt().replaced(kept_by=kept_by, restart_policy=policy)
+
+    def run(self, fault: str | None = None) -> dict[str, Any]:
+        writer = _journal.Journal(str(self.state), ATTEMPT, _journal.parse_fault(fault))
+        entries = writer.entries()
+        attempt = from_entries(entries) if entries else self.attempt()
+        action = _situation.BEGIN
+        if entries:
+            action = _situation.FINISH if _situation.accepted(entries) else _situation.AGAIN
+        situation = _situation.Situation(action, attempt, self.definition, self.spec(), [])
+        return _switch._work(self.work(attempt, writer), situation)
+
+    def go_back(self, start: bool = True) -> None:
+        writer = _journal.Journal(str(self.state), ATTEMPT)
+        _restore.undo(self.work(from_entries(writer.entries()), writer), start=start)
+
+    def started(self, record: dict[str, Any]) -> None:
+        if record["Config"]["Image"].endswith("v2.2.3"):
+            (self.data / "worker_token").write_text("v2's")
+
+    def states_of_retired(self) -> list[str]:
+        return [
+            record["State"]["Status"]
+            for record in self.engine.records.values()
+            if record["Name"].startswith("/gpustack-legacy-")
+        ]
+
+    # systemd
+
+    def switch_off(self, unit: dict[str, Any]) -> None:
+        self.systemd.write_text(json.dumps({"enabled": False, "active": False}))
+        record = self.engine.inspect("gpustack")
+        if record is not None and record["State"]["Running"]:
+            self.engine.stop("gpustack", 1)
+            if unit["removes"] and self.engine.inspect("gpustack"):
+                self.engine.remove("gpustack")
+
+    def switch_on(self, unit: dict[str, Any]) -> None:
+        self.systemd.write_text(json.dumps({"enabled": unit["enabled"], "active": unit["active"]}))
+        record = self.engine.inspect("gpustack")
+        if unit["makes"] and not (record and record["State"]["Running"]):
+            self.engine.create("gpustack", _recreate.create_body(self.definition))
+        self.engine.start("gpustack")
+
+    def unit_state(self) -> dict[str, bool]:
+        return json.loads(self.systemd.read_text())  # type: ignore[no-any-return]
+
+
+KEEPERS: dict[str, tuple[bool, dict[str, Any] | None]] = {
+    "--rm": (True, None),
+    "unit that runs --rm": (True, RUN_UNIT),
+    "unit that runs and removes": (False, RUN_UNIT),
+    "unit that starts": (False, START_UNIT),
+    "unit that starts and removes": (False, REMOVING_UNIT),
+}
+
+
+@pytest.fixture
+def make(tmp_path: Path, worker_port: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Host]:
+    """A host by who keeps its container."""
+
+    def made(keeper: str) -> Host:
+        host = Host(tmp_path, worker_port, *KEEPERS[keeper])
+        monkeypatch.setattr(_systemd_unit, "switch_off", host.switch_off)
+        monkeypatch.setattr(_systemd_unit, "switch_on", host.switch_on)
+        return host
+
+    return made
+
+
+@pytest.fixture(params=KEEPERS)
+def host(request: Any, make: Callable[[str], Host]) -> Host:
+    return make(request.param)
+
+
+def points(host: Host) -> list[str]:
+    """Every fault point before acceptance."""
+    names = ["begin", *(name for name, _step in _switch.steps_of(host.attempt()))]
+    return [f"{name}:{when}:kill" for name in names for when in ("before", "after")]
+
+
+def assert_upgraded(host: Host) -> None:
+    containers = host.containers()
+    assert containers["gpustack"] == (True, "unless-stopped")
+    assert containers[RETIRED] == (False, "no")
+    assert not any(record["HostConfig"]["AutoRemove"] for record in host.engine.records.values())
+    assert host.unit_state() == {"enabled": False, "active": False}
+    assert host.outcome() == "upgraded"
+
+
+def assert_as_it_was(host: Host) -> None:
+    """The container runs under its name with its old definition, the unit is as it was, and no copy is left."""
+    record = host.engine.inspect("gpustack")
+    assert record is not None
+    assert record["State"]["Running"]
+    assert record["HostConfig"]["AutoRemove"] is host.auto_remove
+    assert record["Config"] == host.definition["Config"]
+    was = host.unit is not None
+    assert host.unit_state() == {"enabled": was, "active": was}
+    assert "created" not in host.states_of_retired()
+    assert host.files() == host.before
+    assert host.outcome() == "restored"
+
+
+def test_it_goes_over_and_back(host: Host) -> None:
+    assert host.run()["outcome"] == "upgraded"
+    assert_upgraded(host)
+    host.go_back()
+    assert_as_it_was(host)
+
+
+def test_a_failure_leaves_a_container_that_outlives_a_reboot(host: Host) -> None:
+    """A worker's is left stopped: without --rm, and with its unit switched off, until it is started again."""
+    assert host.run("ready:after:raise")["outcome"] == "restored"
+    record = host.engine.inspect("gpustack")
+    assert record is not None
+    assert not record["State"]["Running"]
+    assert record["HostConfig"]["AutoRemove"] is False
+    assert host.unit_state() == {"enabled": False, "active": False}
+    writer = _journal.Journal(str(host.state), ATTEMPT)
+    _restore._hand_over(host.work(from_entries(writer.entries()), writer), start=True)
+    assert_as_it_was(host)
+
+
+def test_killed_at_any_step_the_next_run_succeeds(host: Host) -> None:
+    for point in points(host):
+        killed(functools.partial(host.run, point), host)
+        assert host.run()["outcome"] == "upgraded", point
+        assert_upgraded(host)
+        renew(host)
+
+
+def test_killed_at_any_step_the_way_back_is_open(host: Host) -> None:
+    for point in points(host):
+        killed(functools.partial(host.run, point), host)
+        host.go_back()
+        assert_as_it_was(host)
+        renew(host)
+
+
+def test_killed_on_the_way_back_it_is_walked_again(host: Host) -> None:
+    made_anew = host.auto_remove or (host.unit or {}).get("makes")
+    for step in (*_restore.WAY_BACK, "undo_start", *(["recreate"] if made_anew else []), "undo_done"):
+        for when in ("before", "after"):
+            host.run()
+            writer = _journal.Journal(str(host.state), ATTEMPT, _journal.parse_fault(f"{step}:{when}:kill"))
+            killed(functools.partial(_restore.undo, host.work(host.attempt(), writer), True), host)
+            host.go_back()
+            assert_as_it_was(host)
+            renew(host)
+
+
+def renew(host: Host) -> None:
+    """The host as it was before the attempt, with its journal and containers forgotten."""
+    (host.state / "journal.jsonl").unlink()
+    legacy = json.loads(json.dumps(host.definition))
+    host.engine.records = {legacy["Id"]: legacy}
+    host.systemd.write_text(json.dumps(dict.fromkeys(("enabled", "active"), host.unit is not None)))
+    for path in host.data.iterdir():
+        if path.name.startswith(".gpustack-v2-") or path.name not in ("cache", "worker_uuid"):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        for inner in path.iterdir():
+            _remove(inner)
+        path.rmdir()
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("keeper", ["unit that runs --rm", "unit that runs and removes"])
+def test_a_reboot_that_let_the_unit_make_the_container_anew_is_no_obstacle(make: Any, keeper: str) -> None:
+    host = make(keeper)
+    killed(lambda: host.run("stop:before:kill"), host)
+    host.engine.records = {key: each for key, each in host.engine.records.items() if key != host.legacy["Id"]}
+    host.switch_on(RUN_UNIT)
+    assert host.run()["outcome"] == "upgraded"
+    assert_upgraded(host)
+
+
+def test_a_container_that_somebody_removed_meanwhile_is_said_to_be_gone(make: Any) -> None:
+    host = make("--rm")
+    killed(lambda: host.run("start:after:kill"), host)
+    host.engine.records = {}
+    with pytest.raises(SwitchError, match=r"container\.json"):
+        host.go_back()
+
+
+@pytest.mark.parametrize("keeper", ["unit that runs --rm", "unit that starts"])
+def test_a_unit_whose_container_does_not_come_is_named(make: Any, keeper: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = make(keeper)
+    host.run()
+    monkeypatch.setattr(_systemd_unit, "switch_on", lambda unit: None)
+    with pytest.raises(_gates.GateError, match=r"ai\.service was started, but container gpustack does not run"):
+        host.go_back()
+
+
+def test_what_holds_an_anonymous_volume_is_there_before_the_stop(make: Any) -> None:
+    host = make("--rm")
+    volume = {"Type": "volume", "Name": "f" * 64, "Source": "/v", "Destination": "/root/.cache", "RW": True}
+    host.legacy["Mounts"].append(volume)
+    host.definition = json.loads(json.dumps(host.legacy))
+    killed(lambda: host.run("recreate:after:kill"), host)
+    copy = host.engine.inspect(RETIRED)
+    assert copy is not None
+    assert f"{'f' * 64}:/root/.cache" in copy["HostConfig"]["Binds"]
+    assert host.containers()["gpustack"] == (True, "no")
+
+
+def test_the_definition_is_saved_before_anything_is_changed(make: Any) -> None:
+    host = make("--rm")
+    assert _supervised.saved_definition(host.attempt()) is None
+    killed(lambda: host.run("recreate:before:kill"), host)
+    saved = _supervised.saved_definition(host.attempt())
+    assert saved is not None
+    assert saved["HostConfig"]["AutoRemove"] is True
