@@ -58,6 +58,8 @@ V2_FILES = (
     "benchmarks",
     "gpustack_migration_temp_*",
 )
+#: PostgreSQL writes this file once, when it makes its directory.
+POSTGRESQL_MARK = "postgresql/data/PG_VERSION"
 RESERVED_TOKEN_PREFIX = "gpustack"
 WORKER_PORT = 10150
 _OTHERS_READ_AND_TRAVERSE = 0o005
@@ -86,6 +88,7 @@ def data(path: str, mountinfo: Sequence[Mapping[str, str]]) -> dict[str, Any] | 
         "filesystem": _host_facts.filesystem(path, mountinfo),
         "files": {name: found for name, found in facts.items() if found is not None},
         "v2_files": v2_files(path),
+        "v2_since": (_host_facts.owner_and_mode(os.path.join(path, POSTGRESQL_MARK)) or {}).get("modified"),
     }
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _attempt,
     _data_directory,
     _discovery,
     _gpu_evidence,
@@ -260,10 +261,32 @@ def image_facts(reference: str | None, image: Mapping[str, Any] | None) -> dict[
 def journal(state_dir: str) -> dict[str, Any]:
     """The newest attempt; a journal that this user may not read says so."""
     try:
-        return dict(_journal.summary(state_dir), error=None)
+        found = _journal.summary(state_dir)
+        return dict(found, definition=definition(found["backup"]), problem=journal_problem(state_dir), error=None)
     except OSError as error:
-        unread = dict.fromkeys(("attempt", "step", "state", "release", "legacy_name", "backup"))
+        unread = dict.fromkeys(
+            ("attempt", "step", "state", "release", "legacy_name", "backup", "definition", "problem")
+        )
         return dict(unread, outcome="none", error=str(error))
+
+
+def definition(backup: str | None) -> str | None:
+    """Where the definition of a legacy container that was switched is kept."""
+    path = os.path.join(backup or "", _attempt.DEFINITION)
+    return path if backup and os.path.exists(path) else None
+
+
+def journal_problem(state_dir: str) -> dict[str, str] | None:
+    """Why the newest attempt, begun by another version of this collection, can neither be finished nor undone."""
+    entries = _journal.read_entries(state_dir)
+    own = [entry for entry in entries if entry["attempt"] == _journal.newest_attempt(entries)]
+    if _journal.outcome_of(own) in ("none", "restored"):
+        return None
+    try:
+        _attempt.from_entries(own)
+    except _attempt.ForeignAttemptError as error:
+        return {"cause": error.cause, "way_out": error.way_out}
+    return None
 
 
 def lock(state_dir: str) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_fleet,
     _plan_host,
     _plan_text,
+    _plan_wrecks,
     _releases,
     _vendors,
+    _wrecks,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import (
     FINALIZE,
@@ -52,6 +54,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
 
     problems.extend(_plan_fleet.refusals(views, settings))
+    problems.extend(_plan_wrecks.refusals(views))
     for view in views:
         problems.extend(_plan_host.problems(view))
         problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
@@ -86,7 +89,12 @@ def _find_release(settings: Settings) -> tuple[_releases.Release | None, list[Pr
 def _view(name: str, node: dict[str, Any], settings: Settings, release: _releases.Release | None) -> HostView:
     candidates = [each for each in node["installations"] if not each["retired"]]
     installation, action = _choose(node, candidates)
-    return HostView(name, node, settings, release, candidates, installation, action)
+    wreck = None
+    if action != RESUME:  # what lies there then is the attempt's own
+        wreck = _wrecks.recognise(candidates, node["journal"].get("definition"))
+    if wreck is not None and wreck.legacy_name:
+        installation, action = _wrecks.legacy_of(candidates), SWITCH
+    return HostView(name, node, settings, release, candidates, installation, action, wreck)
 
 
 def _choose(node: dict[str, Any], candidates: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, str]:
@@ -180,7 +188,7 @@ def _unaccepted(losses: Sequence[dict[str, Any]]) -> Iterator[Problem]:
 
 
 def _warnings(views: Sequence[HostView], verdicts: Mapping[str, _vendors.Verdict]) -> list[Problem]:
-    found = _plan_fleet.warnings(views)
+    found = [*_plan_fleet.warnings(views), *_plan_wrecks.warnings(views)]
     for view in views:
         found.extend(view.problem(*each) for each in verdicts[view.name].warnings)
         if view.is_server and not view.will_switch and not (view.database and view.database["readable"]):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterator
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_wrecks, _releases
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, SWITCH, HostView, Problem
 
 GIB = 1024**3
@@ -92,6 +92,13 @@ def check_lock(view: HostView) -> Iterator[Problem]:
         )
 
 
+def check_journal(view: HostView) -> Iterator[Problem]:
+    """An attempt that this version of the collection can finish or undo."""
+    problem = view.node["journal"].get("problem")
+    if problem:
+        yield view.problem("journal", problem["cause"], problem["way_out"])
+
+
 def check_installation(view: HostView) -> Iterator[Problem]:
     """Exactly one installation, of a generation and a form that is understood."""
     if not view.node["engine"]["reachable"]:
@@ -116,7 +123,7 @@ def check_installation(view: HostView) -> Iterator[Problem]:
 def check_generation(view: HostView) -> Iterator[Problem]:
     """A legacy release that this collection knows, or our own v2 container of the release that was asked for."""
     installation = view.installation
-    if installation is None:
+    if installation is None or (view.wreck and not view.wreck.legacy_name):
         return
     generation, release = installation["generation"], installation["release"]
     if generation == "v2" and not installation["attempt"]:
@@ -184,7 +191,7 @@ def check_options(view: HostView) -> Iterator[Problem]:
             "start the legacy container with arguments that `gpustack start --help` of its release lists",
         )
     token = installation["token"]
-    if token["reserved_prefix"]:
+    if token["reserved_prefix"] and not (view.wreck and view.wreck.token_lost):
         yield view.problem(
             "token_prefix",
             "the registration token starts with 'gpustack', which v2 does not recognise as a legacy token",
@@ -408,7 +415,7 @@ def check_ports(view: HostView) -> Iterator[Problem]:
     if network != "host":
         return
     wanted = wanted_ports(view)
-    taken = sorted(set(view.node["ports"]) & set(wanted) - legacy_ports(view))
+    taken = sorted(set(view.node["ports"]) & set(wanted) - legacy_ports(view) - _plan_wrecks.ports(view))
     for port in taken:
         yield view.problem(
             "port_taken",
@@ -447,6 +454,7 @@ def legacy_ports(view: HostView) -> set[int]:
 CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_access,
     check_lock,
+    check_journal,
     check_installation,
     check_generation,
     check_supervision,

@@ -141,8 +141,10 @@ def _set_aside(work: Work) -> dict[str, Any]:
             work.engine.rename(record["Id"], found["container"])
     before = last_detail(work.journal.entries(), "stop", DONE)
     if before is not None:
-        only_v2s = _legacy_ran_since_stop(work)
-        found["files"] = _data_dir_changes.set_aside(attempt.data_dir, before["entries"], attempt.name, only_v2s)
+        # Another version of this collection may have noted no entries.
+        only_v2s = "entries" not in before or _legacy_ran_since_stop(work)
+        entries = before.get("entries", ())
+        found["files"] = _data_dir_changes.set_aside(attempt.data_dir, entries, attempt.name, only_v2s)
     return found
 
 

@@ -19,6 +19,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _image,
     _journal,
     _releases,
+    _wreck_here,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     Attempt,
@@ -29,6 +30,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import LEGACY, Installation, host_path
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import label_of, name_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import Wreck
 
 NOTHING, FINISH, BEGIN, AGAIN = "nothing", "finish", "begin", "again"
 ENGINE_PID_FILE = "/run/docker.pid"
@@ -43,6 +45,8 @@ class Situation(NamedTuple):
     container: dict[str, Any]
     spec: dict[str, Any]
     leftovers: list[dict[str, Any]]
+    #: What an upgrade by hand left here, to be mended first.
+    wreck: Wreck | None = None
 
 
 def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
@@ -59,7 +63,7 @@ def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
     legacy = _legacy_record(params, reader)
     attempt = _new_attempt(params, legacy)
     _refuse_used_run_id(params, entries)
-    return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image)
+    return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image, [])
 
 
 def accepted(entries: list[dict[str, Any]]) -> bool:
@@ -104,7 +108,7 @@ def _interrupted(
             "anew from there, and remove nothing."
         )
     wanted = _with_request(attempt, params)
-    return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image)
+    return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image, own)
 
 
 def _with_request(attempt: Attempt, params: Mapping[str, Any]) -> Attempt:
@@ -166,8 +170,10 @@ def _to_switch(
     attempt: Attempt,
     legacy: dict[str, Any],
     needs_image: bool,
+    own: list[dict[str, Any]],
 ) -> Situation:
     found = describe(legacy)
+    wreck = _wreck_here.to_mend(params, reader, found, own)
     if needs_image:
         _require_image(params, reader)
     _require_usable(params, reader, attempt, found)
@@ -175,7 +181,7 @@ def _to_switch(
     if built.problems:
         causes = "; ".join(f"{problem['cause']} ({problem['way_out']})" for problem in built.problems)
         raise SwitchError(f"Container {attempt.legacy_name} cannot be turned into a v2 one: {causes}.")
-    return Situation(action, attempt, legacy, built.spec, built.leftovers)
+    return Situation(action, attempt, legacy, built.spec, built.leftovers, wreck)
 
 
 def _require_image(params: Mapping[str, Any], reader: DockerReader) -> None:

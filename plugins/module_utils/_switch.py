@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import calendar
-import dataclasses
 import time
 import traceback
 from typing import Any, Callable, Mapping
@@ -15,13 +14,20 @@ from typing import Any, Callable, Mapping
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
     _finalize,
+    _mend,
     _restore,
     _situation,
     _switch_server,
     _switch_steps,
     _switch_worker,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, Attempt, Work, created_by
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
+    NO_RESTART,
+    Attempt,
+    Work,
+    begin_detail,
+    created_by,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
@@ -35,6 +41,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
 from ansible_collections.fleetops.gpustack.plugins.module_utils._situation import AGAIN, FINISH, NOTHING, Situation
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress, Step
+from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import Wreck
 
 SERVER_STEPS: list[tuple[str, Step]] = [
     ("permissions", _switch_server.permissions),
@@ -114,16 +121,19 @@ def _work(work: Work, situation: Situation) -> dict[str, Any]:
     try:
         if situation.action == AGAIN:
             _restore.go_back(work)
-        _switch(work, progress)
+        _switch(work, progress, situation.wreck)
     except Exception as error:  # whatever failed, the host must not be left in between
         return {**progress.facts, **_failed(work, error)}
     return {**progress.facts, **_finish(work)}
 
 
-def _switch(work: Work, progress: Progress) -> None:
+def _switch(work: Work, progress: Progress, wreck: Wreck | None) -> None:
     accepted = {"accept_losses": list(work.params["accept_losses"])}
-    with work.journal.step("begin", {**dataclasses.asdict(work.attempt), **accepted}):
+    with work.journal.step("begin", {**begin_detail(work.attempt), **accepted}):
         pass
+    if wreck is not None:
+        with work.journal.step("mend", _mend.announced(wreck)) as found:
+            found.update(_mend.mend(work, wreck))
     for name, step in SERVER_STEPS if work.attempt.serves else WORKER_STEPS:
         if name == "identity" and not work.attempt.works:
             continue

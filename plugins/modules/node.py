@@ -145,6 +145,7 @@ options:
   token:
     description:
       - The registration token. By default the one that is found in the legacy definition on the host itself.
+      - Needed for a server whose token file was overwritten by v2; O(mend_wrecks) writes it into that file.
     type: str
   run_id:
     description:
@@ -196,6 +197,13 @@ options:
     description:
       - Whether a server's data directory is opened for v2's PostgreSQL, after its database and secrets were closed to
         others. O(state=legacy) puts the old modes back.
+    type: bool
+    default: false
+  mend_wrecks:
+    description:
+      - Whether what an upgrade by hand left on the data directory is set aside first. v2 containers that somebody else
+        started there are stopped and renamed, v2's files are moved into a directory beside them; nothing is deleted.
+      - Without it a host with such a wreck is refused.
     type: bool
     default: false
   start:
@@ -445,6 +453,7 @@ def main() -> None:
             "on_failure": {"type": "str", "choices": ["rollback", "stop"], "default": "rollback"},
             "accept_losses": {"type": "list", "elements": "str", "default": []},
             "fix_permissions": {"type": "bool", "default": False},
+            "mend_wrecks": {"type": "bool", "default": False},
             "start": {"type": "bool", "default": True},
             "wheels": {"type": "path"},
             "prepare_libraries": {"type": "bool", "default": True},

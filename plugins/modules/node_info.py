@@ -359,8 +359,11 @@ installations:
           description: As one of RV(filesystems).
           type: dict
         files:
-          description: Known files by name, each with size, mode, uid and gid.
+          description: Known files by name, each with size, mode, uid, gid and the time of the last change.
           type: dict
+        v2_since:
+          description: When PostgreSQL of v2 made its files there, in seconds since the epoch, or V(null).
+          type: float
         v2_files:
           description: What a v2 release left there, as relative paths.
           type: list
@@ -635,6 +638,14 @@ journal:
     backup:
       description: Its backup.
       type: str
+    definition:
+      description: The file in that backup that holds the definition of the legacy container, or V(null).
+      type: str
+    problem:
+      description:
+        - Why this version of the collection can neither finish nor undo the attempt, as C(cause) and C(way_out).
+        - V(null) when it can.
+      type: dict
     error:
       description: Why the journal cannot be read.
       type: str

@@ -156,6 +156,7 @@ def installation(role: str) -> dict[str, Any]:
             "filesystem": filesystem(),
             "files": {},
             "v2_files": [],
+            "v2_since": None,
         },
         "worker": None,
         "token": {"source": "argument", "digest": "d", "reserved_prefix": False},

@@ -49,10 +49,17 @@ class Host:
             "token": None,
             "run_id": RUN,
             "fix_permissions": False,
+            "mend_wrecks": False,
         }
 
     def inspect(self, container: str) -> dict[str, Any] | None:
         return self.engine.inspect(container)
+
+    def containers(self) -> list[dict[str, Any]]:
+        return list(self.engine.records.values())
+
+    def inspect_all(self, ids: list[str]) -> list[dict[str, Any]]:
+        return [self.engine.records[each] for each in ids]
 
     def image(self, reference: str) -> dict[str, Any] | None:
         return self.images.get(reference)  # type: ignore[no-any-return]
