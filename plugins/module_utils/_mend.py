@@ -33,8 +33,7 @@ def mend(work: Work, wreck: _wrecks.Wreck) -> dict[str, Any]:
     """Containers first, so that nothing writes into the files that are moved."""
     containers = {each["name"]: _set_container_aside(work, each["id"]) for each in wreck.containers}
     # PostgreSQL's files go last: by their age a mending that was interrupted knows which others v2 wrote.
-    names = [name for name in wreck.overwritten if name == _wrecks.ADMIN_PASSWORD]
-    moved = _data_dir_changes.move_aside(work.attempt.data_dir, names, work.attempt.name)
+    moved = _data_dir_changes.move_aside(work.attempt.data_dir, wreck.overwritten, work.attempt.name)
     moved += _data_dir_changes.set_aside(work.attempt.data_dir, (), work.attempt.name, only_v2s=True)
     if wreck.token_lost:
         _put_token_back(work)

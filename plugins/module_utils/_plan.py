@@ -238,7 +238,12 @@ def _decision(
 
 
 def _own_name(view: HostView) -> str | None:
-    """The legacy container's own name, also where an unfinished attempt has already renamed it."""
+    """The legacy container's own name, also where an unfinished attempt has already renamed it.
+
+    Where somebody gave that name away by hand, the name is with the v2 container that has to go.
+    """
     if view.action == RESUME:
         return view.node["journal"]["legacy_name"]
+    if view.wreck and len(view.wreck.containers) == 1:
+        return str(view.wreck.containers[0]["name"])
     return (view.installation or {}).get("name")

@@ -176,7 +176,7 @@ def _to_switch(
     wreck = _wreck_here.to_mend(params, reader, found, own)
     if needs_image:
         _require_image(params, reader)
-    _require_usable(params, reader, attempt, found)
+    _require_usable(params, reader, attempt, found, wreck)
     built = _build(params, reader, attempt, legacy, found)
     if built.problems:
         causes = "; ".join(f"{problem['cause']} ({problem['way_out']})" for problem in built.problems)
@@ -192,7 +192,9 @@ def _require_image(params: Mapping[str, Any], reader: DockerReader) -> None:
         )
 
 
-def _require_usable(params: Mapping[str, Any], reader: DockerReader, attempt: Attempt, found: Installation) -> None:
+def _require_usable(
+    params: Mapping[str, Any], reader: DockerReader, attempt: Attempt, found: Installation, wreck: Wreck | None
+) -> None:
     if attempt.serves and found.facts["server"]["database"]["kind"] != "sqlite":
         raise SwitchError(
             f"Server {attempt.legacy_name} uses the database {found.facts['server']['database']['url_masked']}; only "
@@ -205,7 +207,9 @@ def _require_usable(params: Mapping[str, Any], reader: DockerReader, attempt: At
         )
     if attempt.container_name != attempt.legacy_name:
         other = reader.inspect(attempt.container_name)
-        if other is not None and label_of(other, _container_spec.ATTEMPT_LABEL) != attempt.name:
+        leaving = {each["id"] for each in wreck.containers} if wreck else set()
+        own = other is None or label_of(other, _container_spec.ATTEMPT_LABEL) == attempt.name
+        if other is not None and not own and other["Id"] not in leaving:
             raise SwitchError(
                 f"Another container is called {attempt.container_name}; choose another gpustack_container_name."
             )

@@ -27,7 +27,10 @@ POSTGRESQL = "postgresql"
 TEMPORARY_PREFIX = "gpustack_migration_temp_"
 #: Written by a fresh v2 only.
 BOOTSTRAP_VERSION = "bootstrap_version"
+TOKEN_FILE = "token"
+#: Files of legacy names that only v2 can have written where they are younger than its PostgreSQL.
 ADMIN_PASSWORD = "initial_admin_password"
+WORKER_IDENTITY = ("worker_name", "worker_uuid")
 
 
 class Wreck(NamedTuple):
@@ -42,9 +45,9 @@ class Wreck(NamedTuple):
     containers: tuple[Mapping[str, Any], ...] = ()
     #: What v2 left in the data directory, its own names alone.
     files: tuple[str, ...] = ()
-    #: Legacy files that v2 wrote anew.
+    #: Files of legacy names that v2 wrote, the token apart.
     overwritten: tuple[str, ...] = ()
-    #: Whether the registration token of the legacy server is among them, and stands nowhere else on this host.
+    #: Whether v2 overwrote the registration token of the legacy server, which stands nowhere else on this host.
     token_lost: bool = False
     #: What must be done before it can be mended; None when nothing stands in the way.
     obstacle: str | None = None
@@ -54,7 +57,7 @@ class Wreck(NamedTuple):
         steps = []
         if self.containers:
             steps.append(f"stops {names_of(self.containers)} and keeps what is stopped as <name>-wreck-<time>")
-        moved = [*self.files, *(name for name in self.overwritten if name == ADMIN_PASSWORD)]
+        moved = [*self.files, *self.overwritten]
         if moved:
             steps.append(f"moves {', '.join(moved)} into {self.data_dir}/.gpustack-v2-<time>")
         if self.token_lost:
@@ -123,17 +126,20 @@ def judge(legacy: Mapping[str, Any], foreign: Sequence[Mapping[str, Any]]) -> Wr
         legacy_name=legacy["name"],
         containers=tuple(foreign),
         files=tuple(name for name in data["v2_files"] if "/" not in name),
-        overwritten=tuple(overwritten(data, token_lost)),
+        overwritten=tuple(overwritten(data, legacy["role"])),
         token_lost=token_lost,
         obstacle=_obstacle(code, foreign),
     )
 
 
-def overwritten(data: Mapping[str, Any], token_lost: bool) -> list[str]:
-    """Legacy files that v2 wrote anew: they are no older than its PostgreSQL. A token of v2's tells itself."""
-    since, password = data["v2_since"], data["files"].get(ADMIN_PASSWORD)
-    found = [ADMIN_PASSWORD] if since and password and password["modified"] >= since else []
-    return (["token"] if token_lost else []) + found
+def overwritten(data: Mapping[str, Any], role: str) -> list[str]:
+    """Files that v2 wrote under legacy names: they are no older than its PostgreSQL.
+
+    A worker's identity belongs to a legacy server only where that has an embedded worker; the switch restores it there.
+    """
+    names = (ADMIN_PASSWORD,) if role == "both" else (ADMIN_PASSWORD, *WORKER_IDENTITY)
+    since, files = data["v2_since"], data["files"]
+    return [name for name in names if since and name in files and files[name]["modified"] >= since]
 
 
 def _server(foreign: Sequence[Mapping[str, Any]], data: Mapping[str, Any], directory: str) -> tuple[str, str] | None:
@@ -183,7 +189,7 @@ def _has_trigger(container: Mapping[str, Any]) -> bool:
 
 def _looks_fresh(data: Mapping[str, Any]) -> bool:
     """Whether a v2 that is gone had begun with an empty database; a migration makes no new administrator."""
-    return BOOTSTRAP_VERSION in data["v2_files"] or bool(overwritten(data, token_lost=False))
+    return BOOTSTRAP_VERSION in data["v2_files"] or ADMIN_PASSWORD in overwritten(data, "both")
 
 
 def _worker(legacy: Mapping[str, Any], foreign: Sequence[Mapping[str, Any]], directory: str) -> Wreck | None:

@@ -297,6 +297,29 @@ def test_files_that_the_old_release_wrote_after_it_was_started_again_are_its_own
     assert not (host.data / "worker_token").exists()
 
 
+def rewrite_journal(host: Host, change: Any) -> None:
+    """The journal as another version of this collection would have written it."""
+    path = host.state / "journal.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(change(line)) + "\n" for line in lines))
+
+
+def by_another_version(line: dict[str, Any]) -> dict[str, Any]:
+    """Facts that this version needs are missing, others are unknown to it; neither times nor entries were noted."""
+    detail = {key: value for key, value in line["detail"].items() if key not in ("format", "was_running", "entries")}
+    changed = {**line, "detail": {**detail, "colour": "blue"}}
+    return {key: value for key, value in changed.items() if key != "time"}
+
+
+def test_an_attempt_of_another_version_is_undone_and_begun_again(host: Host) -> None:
+    run_and_be_killed(host, "start:after:kill")
+    rewrite_journal(host, by_another_version)
+    with (host.state / "journal.jsonl").open("a") as journal:
+        journal.write(json.dumps({"attempt": ATTEMPT, "step": "frobnicate", "state": "done"}) + "\n")
+    assert host.run()["outcome"] == "upgraded"
+    assert_upgraded(host)
+
+
 def run_and_be_killed(host: Host, fault: str) -> None:
     killed(lambda: host.run(fault), host)
 

@@ -97,6 +97,13 @@ def test_a_fresh_v2_that_is_gone_is_known_by_its_administrator() -> None:
     assert recognised(legacy).overwritten == ()
 
 
+@pytest.mark.parametrize(("role", "moved"), [("server", ("worker_name", "worker_uuid")), ("both", ())])
+def test_a_workers_identity_on_a_server_without_one_is_v2s(role: str, moved: tuple) -> None:
+    legacy = legacy_server("postgresql", role=role)
+    legacy["data"]["files"] = {name: {"modified": 2005.0} for name in ("worker_name", "worker_uuid")}
+    assert recognised(legacy, by_hand()).overwritten == moved
+
+
 def test_a_container_that_never_came_to_its_database() -> None:
     assert recognised(legacy_server(), by_hand(status="restarting")).code == "wreck_not_started"
 
@@ -138,7 +145,7 @@ def test_a_token_that_a_fresh_v2_overwrote() -> None:
     legacy["token"]["reserved_prefix"] = True
     wreck = recognised(legacy, by_hand())
     assert wreck.token_lost
-    assert wreck.overwritten == ("token",)
+    assert "gpustack_token" in wreck.mending()
     legacy["data"]["v2_files"] = []
     assert recognised(legacy).code == "wreck_token"
 
@@ -222,7 +229,8 @@ def test_with_consent_the_legacy_container_is_switched() -> None:
     plan = make_plan(wrecked_fleet(), plan_evidence.settings(mend_wrecks=True))
     assert codes(plan) == []
     assert plan["hosts"]["s"]["action"] == "switch"
-    assert plan["hosts"]["s"]["container_name"] == "gpustack-old"
+    assert plan["hosts"]["s"]["installation"] == "c0ffee"
+    assert plan["hosts"]["s"]["container_name"] == "gpustack"
     assert [(each["host"], each["code"]) for each in plan["warnings"]] == [("s", "wreck_half_migrated")]
 
 
