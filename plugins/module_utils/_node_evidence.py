@@ -22,6 +22,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _journal,
     _libraries,
     _lock,
+    _private_directories,
     _sqlite_reader,
     _supervisors,
 )
@@ -99,6 +100,10 @@ def assembled(
             "docker_root": engine.facts["root_dir"] and _host_facts.filesystem(engine.facts["root_dir"], mountinfo),
             "backup": _host_facts.filesystem(request.backup_dir, mountinfo),
             "state": _host_facts.filesystem(request.state_dir, mountinfo),
+        },
+        "directories": {
+            "backup": _private_directories.facts(request.backup_dir),
+            "state": _private_directories.facts(request.state_dir),
         },
         "journal": journal(request.state_dir),
         "lock": lock(request.state_dir),

@@ -11,7 +11,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterator
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_wrecks, _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _plan_wrecks,
+    _private_directories,
+    _releases,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, SWITCH, HostView, Problem
 
 GIB = 1024**3
@@ -90,6 +94,14 @@ def check_lock(view: HostView) -> Iterator[Problem]:
             "run {} (pid {}) has been at work on this host since {}".format(lock["run"], lock["pid"], lock["since"]),
             "wait until it has finished (journal: journal.jsonl in gpustack_state_dir), then run again",
         )
+
+
+def check_private_directories(view: HostView) -> Iterator[Problem]:
+    """Nobody but root lays out, or writes into, the directories of backups and journal."""
+    for name, variable in (("backup", "gpustack_backup_dir"), ("state", "gpustack_state_dir")):
+        objection = _private_directories.objection(view.node["directories"][name], view.node["host"]["uid"])
+        if objection:
+            yield view.problem(name + "_dir", f"{variable}: {objection.cause}", objection.way_out)
 
 
 def check_journal(view: HostView) -> Iterator[Problem]:
@@ -454,6 +466,7 @@ def legacy_ports(view: HostView) -> set[int]:
 CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_access,
     check_lock,
+    check_private_directories,
     check_journal,
     check_installation,
     check_generation,

@@ -136,6 +136,9 @@ files:
     gid:
       description: Group of the original.
       type: int
+    attributes:
+      description: POSIX ACL and SELinux label of the original by the kernel's names, in base64, where it has them.
+      type: dict
 database:
   description: What the recovered copy holds.
   returned: when the backup exists
@@ -231,6 +234,7 @@ def main() -> None:
         )
     path = os.path.join(params["dest"], params["name"])
     try:
+        _snapshot.require_private(params["dest"])
         result = backup(os.path.abspath(params["data_dir"]), path, params["running"], module.check_mode)
     except (_snapshot.SnapshotError, OSError) as error:
         module.fail_json(msg=f"No backup {path} was made: {error}", path=path)

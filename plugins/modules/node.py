@@ -154,12 +154,13 @@ options:
     type: str
   state_dir:
     description:
-      - Directory for journal, lock, results and the private virtual environment.
+      - Directory for journal, lock, results and the private virtual environment. One that is a symbolic link, that
+        others can write into, or that belongs to another user is refused.
     type: path
     default: /var/lib/fleetops-gpustack
   backup_dir:
     description:
-      - Directory in which every attempt has its backup.
+      - Directory in which every attempt has its backup. It is refused like O(state_dir).
     type: path
     default: /var/backups/gpustack
   stop_timeout:
@@ -355,6 +356,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _prepare,
     _respawn,
     _restore,
+    _snapshot,
     _switch,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, describe
@@ -473,6 +475,8 @@ def main() -> None:
     if not RUN_ID.fullmatch(params["run_id"]):
         module.fail_json(msg=f"run_id {params['run_id']!r} is no time such as 20261124T031500Z.")
     try:
+        for directory in (params["state_dir"], params["backup_dir"]):
+            _snapshot.require_private(directory)
         if params["state"] != "prepared" and not module.check_mode:
             _respawn.ensure(libraries(params), params["state_dir"])
         result = carry_out(module, params)

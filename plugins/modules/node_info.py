@@ -611,6 +611,32 @@ filesystems:
     state:
       description: That of O(state_dir).
       type: dict
+directories:
+  description: What lies at O(backup_dir) and O(state_dir). Others must not write there.
+  returned: always
+  type: dict
+  contains:
+    backup:
+      description: That of O(backup_dir), or V(null) when nothing is there yet.
+      type: dict
+      contains:
+        path:
+          description: The path.
+          type: str
+        kind:
+          description: What it is. A link is not followed.
+          type: str
+          choices: [directory, link, other]
+        uid:
+          description: Owner.
+          type: int
+        mode:
+          description: Mode in octal.
+          type: str
+          sample: "0700"
+    state:
+      description: The same of O(state_dir).
+      type: dict
 journal:
   description: The newest attempt on this host.
   returned: always

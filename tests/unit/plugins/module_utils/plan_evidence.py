@@ -94,6 +94,7 @@ def _host() -> dict[str, Any]:
             "version": None,
         },
         "filesystems": {"docker_root": filesystem(), "backup": filesystem(), "state": filesystem()},
+        "directories": {"backup": None, "state": None},
         "journal": {
             "attempt": None,
             "step": None,
