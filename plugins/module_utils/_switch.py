@@ -68,6 +68,8 @@ WORKER_STEPS: list[tuple[str, Step]] = [
     ("ready", _switch_steps.ready),
     ("accept", _switch_steps.accept),
 ]
+#: An engine that restarts in the middle of a switch stops its containers first; the way back waits for it.
+ENGINE_SECONDS = 180
 #: What the journal must hold before a step changes it.
 ANNOUNCED: dict[str, Callable[[Work], dict[str, Any]]] = {"permissions": _switch_server.modes_before}
 
@@ -170,9 +172,10 @@ def _what_is_there(attempt: Attempt, inspect: Callable[[str], dict[str, Any] | N
 def _failed(work: Work, error: Exception) -> dict[str, Any]:
     traceback.print_exc()  # into the log of the attempt
     cause = _sentence(error)
-    if work.params["on_failure"] == "stop":
-        return _left_for_inspection(work, cause)
     try:
+        work.engine.wait(ENGINE_SECONDS)
+        if work.params["on_failure"] == "stop":
+            return _left_for_inspection(work, cause)
         _restore.undo(work, start=work.attempt.serves and work.attempt.was_running)
     except Exception as undo_error:  # both failures belong to the operator
         return {

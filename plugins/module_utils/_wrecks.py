@@ -100,7 +100,7 @@ def recognise(installations: Sequence[Mapping[str, Any]], definition: str | None
     return judge(legacy[0], foreign)
 
 
-def legacy_of(installations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def legacy_of(installations: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     """The one legacy installation beside a wreck."""
     found = [each for each in installations if each["generation"] != "v2"]
     return found[0] if len(found) == 1 else None

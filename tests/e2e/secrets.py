@@ -13,8 +13,18 @@ from tests.lab import legacy
 from tests.lab.fleet import Fleet, Reach
 
 SAMPLER = Path(__file__).with_name("argv_sampler.py")
-ON_HOST = "/run/argv_sampler.py"
-SAMPLES = "/run/argv_samples"
+ON_HOST = "/usr/local/lib/argv_sampler.py"
+SAMPLES = "/var/lib/argv_samples"
+UNIT = "/etc/systemd/system/argv-sampler.service"
+# A unit that is enabled, so that a host which is rebooted in the middle is sampled on.
+UNIT_TEXT = f"""
+[Unit]
+After=docker.service
+[Service]
+ExecStart=python3 {ON_HOST} {SAMPLES}
+[Install]
+WantedBy=multi-user.target
+"""
 
 # What this collection writes on a host outside the backups and the private environment.
 STATE = "/var/lib/fleetops-gpustack"
@@ -42,13 +52,16 @@ def sampled_arguments(fleet: Fleet) -> Iterator[dict[str, str]]:
     for name in fleet.hosts:
         host = fleet.host(name)
         host.run(f"sudo tee {ON_HOST} >/dev/null", stdin=SAMPLER.read_text())
-        host.exec_root("systemd-run", "--unit=argv-sampler", "--collect", "python3", ON_HOST, SAMPLES)
+        host.run(f"sudo tee {UNIT} >/dev/null", stdin=UNIT_TEXT)
+        host.exec_root("rm", "-f", SAMPLES)
+        host.exec_root("systemctl", "daemon-reload")
+        host.exec_root("systemctl", "enable", "--now", "argv-sampler")
     try:
         yield samples
     finally:
         for name in fleet.hosts:
             host = fleet.host(name)
-            host.exec_root("systemctl", "stop", "argv-sampler")
+            host.exec_root("systemctl", "disable", "--now", "argv-sampler")
             samples[name] = host.exec_root("cat", SAMPLES)
 
 

@@ -218,6 +218,13 @@ def test_a_refused_create_leaves_the_old_container(host: Host) -> None:
     assert set(host.containers()) == {"gpustack"}
 
 
+def test_the_way_back_waits_for_an_engine_that_restarts(host: Host) -> None:
+    host.engine.on_start = lambda record: host.engine.restarting.update(("start", "stop", "rename"))
+    result = host.run("start:after:raise")
+    assert result["outcome"] == "restored"
+    assert_legacy(host)
+
+
 def test_v2s_files_and_container_are_set_aside_not_deleted(host: Host) -> None:
     host.run("ready:after:raise")
     aside = host.data / f".gpustack-v2-{ATTEMPT}"
