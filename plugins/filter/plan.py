@@ -17,7 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan, _p
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
 
 # Host variables that the plan looks at; of the token it needs to know only whether it is set.
-CHOICES = ("gpu_vendor", "container_name", "network")
+CHOICES = ("gpu_vendor", "container_name", "network", "extra_args")
 SECRET_CHOICES = ("token",)
 
 # Variables that Ansible templates without the inventory when it forms batches.

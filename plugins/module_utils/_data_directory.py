@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, Iterable, Mapping, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _host_facts
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _host_facts, _masking
 from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import Settings
 
 DATABASE = "database.db"
@@ -132,7 +132,7 @@ def worker(settings: Settings, directory: str | None, hostname: str | None) -> d
         "uuid": text_of(directory, WORKER_UUID),
         "port": settings.number("worker_port", WORKER_PORT),
         "ip": settings.get("worker_ip"),
-        "server_url": settings.get("server_url"),
+        "server_url": _masking.mask_url(str(settings.get("server_url") or "")) or None,
     }
 
 

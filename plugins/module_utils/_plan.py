@@ -150,6 +150,7 @@ def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
         "image": view.settings.image,
         "container_name": view.settings.choice(view.name, "container_name"),
         "network": view.settings.choice(view.name, "network"),
+        "extra_args": view.settings.choice(view.name, "extra_args"),
         "config_file_keys": (installation.get("config_file") or {}).get("option_names"),
     }
     try:

@@ -401,11 +401,14 @@ def libraries(params: Mapping[str, Any]) -> list[str]:
 
 
 def keep_only_secrets_hidden(module: AnsibleModule) -> None:
-    """`extra_env` stays out of every log as a whole; in results only its secret values are masked."""
+    """`extra_env` and `extra_args` stay out of logs as a whole; in results only what is secret in them is masked."""
     environment = {name: str(value) for name, value in module.params["extra_env"].items()}
+    arguments = module.params["extra_args"]
+    plain = [each for each, masked in zip(arguments, _masking.mask_argv(arguments)) if each == masked]
     others = {module.params["token"], module.params["registry_password"]}
-    shown = set(environment.values()) - set(_masking.secret_values((), environment)) - others
-    module.no_log_values.difference_update(shown)
+    secrets = {name for name, value in environment.items() if _masking.mask_value(name, value) != value}
+    shown = {value for name, value in environment.items() if name not in secrets} | set(plain)
+    module.no_log_values.difference_update(shown - {environment[name] for name in secrets} - others)
 
 
 def carry_out(module: AnsibleModule, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -437,7 +440,7 @@ def main() -> None:
             "network": {"type": "str"},
             "gpu": {"type": "dict", "default": {}},
             "gpu_devices": {"type": "list", "elements": "str", "default": []},
-            "extra_args": {"type": "list", "elements": "str", "default": []},
+            "extra_args": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "extra_env": {"type": "dict", "default": {}, "no_log": True},
             "extra_volumes": {"type": "list", "elements": "str", "default": []},
             "rollout_env": {"type": "dict", "default": {}},

@@ -76,3 +76,15 @@ def test_secrets_are_hidden_and_plain_values_are_not(tmp_path: Path) -> None:
     assert "planted" not in text
     shown = result["invocation"]["module_args"]["extra_env"]
     assert (shown["GPUSTACK_DEBUG"], shown["GPUSTACK_PORT"]) == ("plain-value", 8080)
+
+
+def test_a_secret_among_the_arguments_is_hidden_before_it_is_refused(tmp_path: Path) -> None:
+    arguments = ["--token", "planted-token", "--port", "8080", "--oidc-client-secret=planted-secret"]
+    result = node(tmp_path, **UPGRADE, extra_args=arguments)
+    assert "planted" not in json.dumps(result)
+    assert result["invocation"]["module_args"]["extra_args"][2:4] == ["--port", "8080"]
+
+
+def test_a_password_inside_a_url_is_hidden(tmp_path: Path) -> None:
+    result = node(tmp_path, **UPGRADE, extra_env={"MIRROR": "https://user:planted-password@mirror"})
+    assert "planted" not in json.dumps(result)
