@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +31,26 @@ WantedBy=multi-user.target
 STATE = "/var/lib/fleetops-gpustack"
 
 
+#: Secrets that a test has planted besides, by what they are.
+_PLANTED: dict[str, str] = {}
+READABLE = Path(__file__).with_name("readable_secrets.py")
+READABLE_ON_HOST = "/usr/local/lib/readable_secrets.py"
+
+
+def plant(words: Mapping[str, str]) -> None:
+    """Search for these, too, when the module is through."""
+    _PLANTED.update(words)
+
+
+def readable_by_others(host: Reach) -> set[str]:
+    """Files of a host, and lines of its system journal, that somebody else can read and that hold a planted secret."""
+    words = [*_PLANTED.values(), *legacy.PLANTED_ENVIRONMENT.values(), legacy.PLANTED_ARGUMENT]
+    words += [legacy.PLANTED_IN_URL, legacy.PLANTED_LABEL]
+    host.run(f"sudo tee {READABLE_ON_HOST} >/dev/null", stdin=READABLE.read_text())
+    # By standard input: a search must not plant what it looks for.
+    return set(host.sudo("python3", READABLE_ON_HOST, stdin=json.dumps(words)).stdout.splitlines())
+
+
 def known(fleet: Fleet) -> dict[str, str]:
     """Every secret that the fleet was filled with, by what it is."""
     server = fleet.host("server")
@@ -42,6 +63,7 @@ def known(fleet: Fleet) -> dict[str, str]:
         found[f"API key {key['name']}"] = key["value"]
     for user in fleet.data["users"]:
         found[f"password of {user['username']}"] = user["password"]
+    found.update({"in a URL": legacy.PLANTED_IN_URL, "in a label": legacy.PLANTED_LABEL, **_PLANTED})
     return {**found, **legacy.PLANTED_ENVIRONMENT, "--huggingface-token": legacy.PLANTED_ARGUMENT}
 
 
