@@ -167,6 +167,7 @@ def summary(state_dir: str) -> dict[str, Any]:
         "outcome": outcome_of(own),
         "release": begin.get("release"),
         "legacy_name": begin.get("legacy_name"),
+        "container_name": begin.get("container_name"),
         "backup": begin.get("backup"),
     }
 

@@ -269,10 +269,18 @@ def journal(state_dir: str) -> dict[str, Any]:
         found = _journal.summary(state_dir)
         return dict(found, definition=definition(found["backup"]), problem=journal_problem(state_dir), error=None)
     except OSError as error:
-        unread = dict.fromkeys(
-            ("attempt", "step", "state", "release", "legacy_name", "backup", "definition", "problem")
+        known = (
+            "attempt",
+            "step",
+            "state",
+            "release",
+            "legacy_name",
+            "container_name",
+            "backup",
+            "definition",
+            "problem",
         )
-        return dict(unread, outcome="none", error=str(error))
+        return dict(dict.fromkeys(known), outcome="none", error=str(error))
 
 
 def definition(backup: str | None) -> str | None:

@@ -244,7 +244,7 @@ def _own_name(view: HostView) -> str | None:
     Where somebody gave that name away by hand, the name is with the v2 container that has to go.
     """
     if view.action == RESUME:
-        return view.node["journal"]["legacy_name"]
+        return view.node["journal"].get("container_name") or view.node["journal"]["legacy_name"]
     if view.wreck and len(view.wreck.containers) == 1:
         return str(view.wreck.containers[0]["name"])
     return (view.installation or {}).get("name")

@@ -225,6 +225,46 @@ def test_a_name_that_somebody_else_has(make: Any) -> None:
     assert "Another container is called wanted" in refusal(host)
 
 
+# Upgrades by hand
+
+
+def by_hand(host: Host) -> dict[str, Any]:
+    """A v2 container with the name that the legacy one had, on its data directory."""
+    legacy = host.engine.records[host.inspect("gpustack")["Id"]]  # type: ignore[index]
+    legacy["Name"] = "/gpustack-old"
+    record = engine_records.container(
+        "gpustack-by-hand",
+        image="gpustack/gpustack:v2.2.3",
+        entry_point=engine_records.V2_ENTRY_POINT,
+        command=["--disable-worker"],
+        mounts=legacy["Mounts"],
+    )
+    record["Name"] = "/gpustack"
+    host.engine.records[record["Id"]] = record
+    host.params.update(installation="gpustack-old", container_name="gpustack")
+    return record
+
+
+def test_a_wreck_is_refused_without_consent(make: Any) -> None:
+    host = make(["--disable-worker"])
+    by_hand(host)
+    assert "set gpustack_mend_wrecks: true" in refusal(host)
+
+
+def test_a_wreck_that_will_be_mended_gives_its_name_to_the_new_container(make: Any) -> None:
+    host = make(["--disable-worker"])
+    record = by_hand(host)
+    host.params["mend_wrecks"] = True
+    found = host.assess()
+    assert found.wreck is not None
+    assert [each["id"] for each in found.wreck.containers] == [record["Id"]]
+    assert found.spec["name"] == "gpustack"
+
+
+def test_a_legacy_host_has_no_wreck(make: Any) -> None:
+    assert make(["--disable-worker"]).assess().wreck is None
+
+
 # What an earlier attempt left
 
 

@@ -278,6 +278,14 @@ def test_the_token_that_is_given_must_be_the_workers() -> None:
     assert codes(make_plan(without_token("old", "old"), right)) == []
 
 
+def test_a_mending_that_was_interrupted_keeps_the_name_that_was_chosen() -> None:
+    fleet = wrecked_fleet()
+    fleet["s"]["journal"].update(outcome="unfinished", legacy_name="gpustack-old", container_name="gpustack")
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert codes(plan) == []
+    assert (plan["hosts"]["s"]["action"], plan["hosts"]["s"]["container_name"]) == ("resume", "gpustack")
+
+
 def test_an_attempt_of_another_version_is_refused_by_the_plan() -> None:
     fleet = plan_evidence.fleet()
     fleet["w1"]["journal"].update(problem={"cause": "attempt x was begun elsewhere", "way_out": "go there"})
