@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -49,6 +50,7 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
                 accept_losses=tuple(settings["accept_losses"]),
                 ignore_workers=tuple(settings["ignore_workers"]),
                 fix_permissions=bool(settings["fix_permissions"]),
+                mend_wrecks=bool(settings["mend_wrecks"]),
                 image_size=int(settings["image_size"]),
                 archive_size=_archive_size(settings["image_archive"]),
                 backup_fetch_dir=settings["backup_fetch_dir"],
@@ -77,7 +79,13 @@ def _reason(registered: Mapping[str, Any]) -> str:
 def _choices(variables: Mapping[str, Any]) -> dict[str, Any]:
     choices = {name: variables.get("gpustack_" + name) for name in CHOICES}
     choices.update({name: bool(variables.get("gpustack_" + name)) or None for name in SECRET_CHOICES})
+    choices["token_digest"] = _digest(variables.get("gpustack_salt"), variables.get("gpustack_token"))
     return choices
+
+
+def _digest(salt: Any, token: Any) -> str | None:
+    """The token that was given, in the form in which `node_info` reports those that it finds."""
+    return hashlib.sha256(f"{salt}{token}".encode()).hexdigest() if salt and token else None
 
 
 def _inventory_only(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> tuple[str, ...]:

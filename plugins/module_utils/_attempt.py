@@ -10,6 +10,7 @@ Everything that a later run needs to go on or to go back is here and is journale
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from typing import Any, Callable, Iterable, Mapping
 
@@ -24,10 +25,25 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 NO_RESTART = {"Name": "no", "MaximumRetryCount": 0}
 LASTING = {"Name": "unless-stopped", "MaximumRetryCount": 0}
 SET_ASIDE_PREFIX = ".gpustack-v2-"
+#: In a backup: the inspect of the legacy container.
+DEFINITION = "container.json"
+#: Form of what is journaled with `begin`. A later version that cannot go on from this one's attempts raises it.
+BEGIN_FORMAT = 1
+#: Without these there is no way back that this version could walk; all other facts have a sound default.
+NEEDED_FACTS = ("role", "release", "legacy_id", "legacy_name", "data_dir", "backup")
 
 
 class SwitchError(Exception):
     """Something on this host stands in the way; the message names it, its cause and the way out."""
+
+
+class ForeignAttemptError(SwitchError):
+    """An attempt of another version of this collection, which this one can neither finish nor undo."""
+
+    def __init__(self, cause: str, way_out: str) -> None:
+        super().__init__(f"{cause}. Way out: {way_out}.")
+        self.cause = cause
+        self.way_out = way_out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,14 +130,56 @@ def created_by(attempt: Attempt) -> str:
     return f"{ATTEMPT_LABEL}={attempt.name}"
 
 
+def begin_detail(attempt: Attempt) -> dict[str, Any]:
+    """What is journaled with `begin`."""
+    return {**dataclasses.asdict(attempt), "format": BEGIN_FORMAT}
+
+
 def from_entries(entries: list[dict[str, Any]]) -> Attempt:
-    """The attempt that a journal speaks of."""
-    detail = last_detail(entries, "begin", STARTED)
+    """The attempt that a journal speaks of, also when another version of this collection began it."""
+    name, detail = str(entries[0]["attempt"]), last_detail(entries, "begin", STARTED)
     if detail is None:
-        raise SwitchError("The journal has no beginning of the attempt that it speaks of; it was changed by hand.")
-    names = [field.name for field in dataclasses.fields(Attempt)]
-    # An attempt that an older version began says nothing of who kept the container: nobody did, or it was refused.
-    return Attempt(**{name: detail[name] for name in names if name in detail or name != "kept_by"})
+        raise ForeignAttemptError(f"the journal has no beginning of attempt {name}", _by_hand(name))
+    if detail.get("format", BEGIN_FORMAT) > BEGIN_FORMAT:
+        raise ForeignAttemptError(
+            f"attempt {name} was begun by a newer version of this collection (journal format {detail['format']}, this "
+            f"version knows {BEGIN_FORMAT})",
+            "finish it, or take the host back, with that version or a newer one",
+        )
+    missing = [fact for fact in NEEDED_FACTS if not detail.get(fact)]
+    if missing:
+        raise ForeignAttemptError(
+            f"attempt {name} was begun by another version of this collection, and its journal lacks "
+            f"{', '.join(missing)}, so that this version can neither finish nor undo it",
+            _by_hand(name),
+        )
+    defaults = {
+        "name": name,
+        "image": "",
+        "container_name": detail["legacy_name"],
+        "restart_policy": _saved_restart_policy(detail["backup"]),
+        "was_running": True,
+        "kept_by": {},
+    }
+    found = {**defaults, **detail}
+    return Attempt(**{field.name: found[field.name] for field in dataclasses.fields(Attempt)})
+
+
+def _by_hand(name: str) -> str:
+    return (
+        f"use the version that began it, or stop the containers with the label {ATTEMPT_LABEL}={name}, give the legacy "
+        "container its name back, start it, and move the journal away"
+    )
+
+
+def _saved_restart_policy(backup: str) -> dict[str, Any]:
+    """The legacy container's, by its definition in the backup."""
+    try:
+        with open(os.path.join(backup, DEFINITION), encoding="utf-8") as definition:
+            policy = json.load(definition)["HostConfig"]["RestartPolicy"]
+    except (OSError, ValueError, KeyError):
+        return dict(NO_RESTART)
+    return dict(policy)
 
 
 def free_name(container_name: str, suffix: str, taken: Iterable[str]) -> str:

@@ -238,7 +238,11 @@ def masked(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def secrets_of(spec: Mapping[str, Any]) -> list[str]:
     """The secret values in a specification, so that texts can be cleared of them."""
-    return _masking.secret_values(spec.get("command") or (), spec.get("environment") or {})
+    named = [spec.get("environment"), spec.get("labels"), (spec.get("log_config") or {}).get("config")]
+    found = _masking.secret_values(spec.get("command") or ())
+    for values in named:
+        found += _masking.secret_values((), values or {})
+    return found
 
 
 def rollout_differs(spec: Mapping[str, Any], inspect: Mapping[str, Any]) -> bool:

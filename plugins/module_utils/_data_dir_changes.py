@@ -12,7 +12,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
-from typing import Iterable, Mapping
+from typing import Iterable, Mapping, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SET_ASIDE_PREFIX
 from ansible_collections.fleetops.gpustack.plugins.module_utils._data_directory import V2_FILES
@@ -47,13 +47,18 @@ def set_aside(data_dir: str, before: Iterable[str], attempt: str, only_v2s: bool
     added = sorted(set(entries(data_dir)) - set(before))
     if only_v2s:
         added = [name for name in added if any(fnmatch.fnmatch(name, pattern) for pattern in V2_FILES)]
-    if added:
-        target = _set_aside_directory(data_dir, added, attempt)
-        for name in added:
+    return move_aside(data_dir, added, attempt)
+
+
+def move_aside(data_dir: str, names: Sequence[str], attempt: str) -> list[str]:
+    """Move entries into a directory of their own; the names that were moved."""
+    if names:
+        target = set_aside_directory(data_dir, names, attempt)
+        for name in names:
             os.rename(os.path.join(data_dir, name), os.path.join(target, name))
         fsync_directory(target)
         fsync_directory(data_dir)
-    return added
+    return list(names)
 
 
 def is_open_to_others(data_dir: str) -> bool:
@@ -101,7 +106,7 @@ def _mode(path: str) -> int:
     return stat.S_IMODE(os.stat(path).st_mode)
 
 
-def _set_aside_directory(data_dir: str, names: list[str], attempt: str) -> str:
+def set_aside_directory(data_dir: str, names: Sequence[str], attempt: str) -> str:
     """The first directory of this attempt in which none of the names lies: an interrupted move goes on where it was."""
     number, path = 1, os.path.join(data_dir, SET_ASIDE_PREFIX + attempt)
     while any(os.path.lexists(os.path.join(path, name)) for name in names):

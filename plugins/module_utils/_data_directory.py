@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, Iterable, Mapping, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _host_facts
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _host_facts, _masking
 from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import Settings
 
 DATABASE = "database.db"
@@ -59,6 +59,8 @@ V2_FILES = (
     "benchmarks",
     "gpustack_migration_temp_*",
 )
+#: PostgreSQL writes this file once, when it makes its directory.
+POSTGRESQL_MARK = "postgresql/data/PG_VERSION"
 RESERVED_TOKEN_PREFIX = "gpustack"
 WORKER_PORT = 10150
 _OTHERS_READ_AND_TRAVERSE = 0o005
@@ -88,6 +90,7 @@ def data(path: str, mountinfo: Sequence[Mapping[str, str]]) -> dict[str, Any] | 
         "files": {name: found for name, found in facts.items() if found is not None},
         "v2_files": v2_files(path),
         "cache": cached(path),
+        "v2_since": (_host_facts.owner_and_mode(os.path.join(path, POSTGRESQL_MARK)) or {}).get("modified"),
     }
 
 
@@ -139,7 +142,7 @@ def worker(settings: Settings, directory: str | None, hostname: str | None) -> d
         "uuid": text_of(directory, WORKER_UUID),
         "port": settings.number("worker_port", WORKER_PORT),
         "ip": settings.get("worker_ip"),
-        "server_url": settings.get("server_url"),
+        "server_url": _masking.mask_url(str(settings.get("server_url") or "")) or None,
     }
 
 

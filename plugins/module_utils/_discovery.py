@@ -39,7 +39,7 @@ V2_ENTRY_POINTS = ("entrypoint.sh", "init")
 V2_IMAGE_VARIABLE_PREFIX = "GPUSTACK_RUNTIME_"
 #: Images of the same publisher that are no installation.
 OTHER_IMAGES = ("runner", "runtime", "benchmark-runner")
-RETIRED_NAME = re.compile(r"-(?:legacy|failed|rollout)-\d{8}T\d{6}Z$")
+RETIRED_NAME = re.compile(r"-(?:legacy|failed|rollout|wreck)-\d{8}T\d{6}Z$")
 _RELEASE = re.compile(r"^v?(\d+\.\d+\.\d+)(?:[-+.].*)?$")
 _ANONYMOUS_VOLUME = re.compile(r"^[0-9a-f]{64}$")
 

@@ -10,12 +10,14 @@ Containers are named by id or name. Nothing here removes a volume.
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any, Callable, Iterator, Mapping, TypeVar
 
 #: A busy engine takes its time to start a container; this is where it is taken for hung.
 REQUEST_SECONDS = 180
 #: It says nothing while it packs or unpacks a large layer.
 ARCHIVE_SECONDS = 1800
+POLL_SECONDS = 0.5
 
 Answer = TypeVar("Answer")
 
@@ -29,9 +31,11 @@ class Engine:
 
     def __init__(self, docker_host: str) -> None:
         import docker  # here, not above: check mode and info modules run on hosts that do not have it yet
+        import urllib3  # what the SDK reads streams with
 
         self._docker_error: type[Exception] = docker.errors.DockerException
         self._missing: type[Exception] = docker.errors.NotFound
+        self._stream_error: type[Exception] = urllib3.exceptions.HTTPError
         try:
             #: The SDK's own client, for what has no verb here (pull, load, trial containers).
             self.client = docker.DockerClient(base_url=docker_host, version="auto", timeout=REQUEST_SECONDS)
@@ -42,6 +46,18 @@ class Engine:
         self._api = self.client.api
         # The engine is this host's own; a proxy of the environment must not come between.
         self._api.trust_env = False
+
+    def wait(self, seconds: float) -> None:
+        """Return once it answers: it may be restarting, or have just been started with the host."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self._ask("answer", self._api.ping)
+                return
+            except EngineError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(POLL_SECONDS)
 
     def inspect(self, container: str) -> dict[str, Any] | None:
         """The engine's record of a container; None when there is none."""
@@ -160,7 +176,13 @@ class Engine:
             follow=True,
             since=since,
         )
-        return lines_of(chunks)
+        return self._lines(container, chunks)
+
+    def _lines(self, container: str, chunks: Iterator[bytes]) -> Iterator[str]:
+        try:
+            yield from lines_of(chunks)
+        except (self._docker_error, self._stream_error, OSError) as error:
+            raise EngineError(f"The log of container {container} broke off: {error}") from None
 
     def log_tail(self, container: str, lines: int) -> list[str]:
         """The last lines that the container printed."""

@@ -161,7 +161,7 @@ def is_below(path: str, directory: str) -> bool:
 
 
 def owner_and_mode(path: str) -> dict[str, Any] | None:
-    """Owner, group, mode and size of a file; None when it is not there."""
+    """Owner, group, mode, size and time of the last change of a file; None when it is not there."""
     try:
         status = os.stat(path)
     except OSError:
@@ -171,6 +171,7 @@ def owner_and_mode(path: str) -> dict[str, Any] | None:
         "gid": status.st_gid,
         "mode": f"{stat.S_IMODE(status.st_mode):04o}",
         "size": status.st_size,
+        "modified": status.st_mtime,
     }
 
 

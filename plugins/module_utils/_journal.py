@@ -236,8 +236,10 @@ def _parse(line: str) -> dict[str, Any] | None:
         entry = json.loads(line)
     except ValueError:
         return None
-    whole = isinstance(entry, dict) and {"attempt", "step", "state", "detail"} <= set(entry)
-    return entry if whole else None
+    if not isinstance(entry, dict) or not {"attempt", "step", "state"} <= set(entry):
+        return None
+    # Another version of this collection may leave out the rest; the epoch is before whatever is compared with it.
+    return {**entry, "time": entry.get("time") or iso_utc(0), "detail": entry.get("detail") or {}}
 
 
 def _append(state_dir: str, line: str) -> None:

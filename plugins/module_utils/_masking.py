@@ -73,7 +73,12 @@ def is_secret_name(name: str) -> bool:
     words = _words(name)
     if not words or "_".join(words) in _HARMLESS_NAMES or words[-1] in _HARMLESS_LAST_WORDS:
         return False
-    return bool(_SECRET_WORDS.intersection(words)) or words[-1] in _LAST_SECRET_WORDS
+    return any(_is_secret_word(word) for word in words) or words[-1] in _LAST_SECRET_WORDS
+
+
+def _is_secret_word(word: str) -> bool:
+    """PGPASSWORD, HFTOKEN and their like are written in one."""
+    return word in _SECRET_WORDS or word.endswith(("password", "passwd", "secret", "token", "apikey"))
 
 
 def mask_argv(argv: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _attempt,
     _data_directory,
     _discovery,
     _gpu_evidence,
@@ -21,6 +22,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _journal,
     _libraries,
     _lock,
+    _private_directories,
     _sqlite_reader,
     _supervisors,
     _systemd_unit,
@@ -100,6 +102,10 @@ def assembled(
             "docker_root": engine.facts["root_dir"] and _host_facts.filesystem(engine.facts["root_dir"], mountinfo),
             "backup": _host_facts.filesystem(request.backup_dir, mountinfo),
             "state": _host_facts.filesystem(request.state_dir, mountinfo),
+        },
+        "directories": {
+            "backup": _private_directories.facts(request.backup_dir),
+            "state": _private_directories.facts(request.state_dir),
         },
         "journal": journal(request.state_dir),
         "way_back": _way_back.evidence(request.docker_host, request.state_dir),
@@ -268,9 +274,28 @@ def image_facts(reference: str | None, image: Mapping[str, Any] | None) -> dict[
 def journal(state_dir: str) -> dict[str, Any]:
     """The newest attempt; a journal that this user may not read says so."""
     try:
-        return dict(_journal.summary(state_dir), error=None)
+        found = _journal.summary(state_dir)
+        return dict(found, definition=definition(found["backup"]), problem=journal_problem(state_dir), error=None)
     except OSError as error:
-        return dict(_journal.summary_of([]), error=str(error))
+        return dict(_journal.summary_of([]), definition=None, problem=None, error=str(error))
+
+
+def definition(backup: str | None) -> str | None:
+    """Where the definition of a legacy container that was switched is kept."""
+    path = os.path.join(backup or "", _attempt.DEFINITION)
+    return path if backup and os.path.exists(path) else None
+
+
+def journal_problem(state_dir: str) -> dict[str, str] | None:
+    """Why the newest attempt, begun by another version of this collection, can neither be finished nor undone."""
+    own = _journal.newest_entries(state_dir)
+    if _journal.outcome_of(own) in ("none", "restored"):
+        return None
+    try:
+        _attempt.from_entries(own)
+    except _attempt.ForeignAttemptError as error:
+        return {"cause": error.cause, "way_out": error.way_out}
+    return None
 
 
 def lock(state_dir: str) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_host,
     _plan_ports,
     _plan_text,
+    _plan_wrecks,
     _releases,
     _takeover,
     _vendors,
+    _wrecks,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._data_directory import CACHE
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import (
@@ -55,6 +57,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
 
     problems.extend(_plan_fleet.refusals(views, settings))
+    problems.extend(_plan_wrecks.refusals(views))
     for view in views:
         problems.extend(_plan_host.problems(view))
         problems.extend(_plan_ports.refusals(view, previews[view.name].spec))
@@ -90,7 +93,12 @@ def _find_release(settings: Settings) -> tuple[_releases.Release | None, list[Pr
 def _view(name: str, node: dict[str, Any], settings: Settings, release: _releases.Release | None) -> HostView:
     candidates = [each for each in node["installations"] if not each["retired"]]
     installation, action = _choose(node, candidates)
-    return HostView(name, node, settings, release, candidates, installation, action)
+    wreck = None
+    if action != RESUME:  # what lies there then is the attempt's own
+        wreck = _wrecks.recognise(candidates, node["journal"].get("definition"))
+    if wreck is not None and wreck.legacy_name:
+        installation, action = _wrecks.legacy_of(candidates), SWITCH
+    return HostView(name, node, settings, release, candidates, installation, action, wreck)
 
 
 def _choose(node: dict[str, Any], candidates: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, str]:
@@ -202,7 +210,7 @@ def _warnings(
     verdicts: Mapping[str, _vendors.Verdict],
     previews: Mapping[str, _container_spec.Built],
 ) -> list[Problem]:
-    found = _plan_fleet.warnings(views)
+    found = [*_plan_fleet.warnings(views), *_plan_wrecks.warnings(views)]
     for view in views:
         found.extend(_plan_ports.warnings(view, previews[view.name].spec))
         found.extend(view.problem(*each) for each in verdicts[view.name].warnings)
@@ -265,7 +273,12 @@ def _data_dir(view: HostView) -> str | None:
 
 
 def _own_name(view: HostView) -> str | None:
-    """The legacy container's own name, also where an unfinished attempt has already renamed it."""
+    """The legacy container's own name, also where an unfinished attempt has already renamed it.
+
+    Where somebody gave that name away by hand, the name is with the v2 container that has to go.
+    """
     if view.action == RESUME:
-        return view.node["journal"]["legacy_name"]
+        return view.node["journal"].get("container_name") or view.node["journal"]["legacy_name"]
+    if view.wreck and len(view.wreck.containers) == 1:
+        return str(view.wreck.containers[0]["name"])
     return (view.installation or {}).get("name")

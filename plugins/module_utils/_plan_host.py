@@ -11,7 +11,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterator
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_disk, _releases, _takeover
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _plan_disk,
+    _private_directories,
+    _releases,
+    _takeover,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, SWITCH, HostView, Problem
 
 ARCHITECTURES = ("x86_64", "aarch64")
@@ -84,6 +89,21 @@ def check_lock(view: HostView) -> Iterator[Problem]:
         )
 
 
+def check_private_directories(view: HostView) -> Iterator[Problem]:
+    """Nobody but root lays out, or writes into, the directories of backups and journal."""
+    for name, variable in (("backup", "gpustack_backup_dir"), ("state", "gpustack_state_dir")):
+        objection = _private_directories.objection(view.node["directories"][name], view.node["host"]["uid"])
+        if objection:
+            yield view.problem(name + "_dir", f"{variable}: {objection.cause}", objection.way_out)
+
+
+def check_journal(view: HostView) -> Iterator[Problem]:
+    """An attempt that this version of the collection can finish or undo."""
+    problem = view.node["journal"].get("problem")
+    if problem:
+        yield view.problem("journal", problem["cause"], problem["way_out"])
+
+
 def check_installation(view: HostView) -> Iterator[Problem]:
     """Exactly one installation, of a generation and a form that is understood."""
     if not view.node["engine"]["reachable"]:
@@ -108,7 +128,7 @@ def check_installation(view: HostView) -> Iterator[Problem]:
 def check_generation(view: HostView) -> Iterator[Problem]:
     """A legacy release that this collection knows, or our own v2 container of the release that was asked for."""
     installation = view.installation
-    if installation is None:
+    if installation is None or (view.wreck and not view.wreck.legacy_name):
         return
     generation, release = installation["generation"], installation["release"]
     if generation == "v2" and not installation["attempt"]:
@@ -160,7 +180,7 @@ def check_options(view: HostView) -> Iterator[Problem]:
             "start the legacy container with arguments that `gpustack start --help` of its release lists",
         )
     token = installation["token"]
-    if token["reserved_prefix"]:
+    if token["reserved_prefix"] and not (view.wreck and view.wreck.token_lost):
         yield view.problem(
             "token_prefix",
             "the registration token starts with 'gpustack', which v2 does not recognise as a legacy token",
@@ -324,6 +344,8 @@ def _named(finding: dict[str, Any]) -> str:
 CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_access,
     check_lock,
+    check_private_directories,
+    check_journal,
     check_installation,
     check_generation,
     check_supervision,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import Release
+from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import Wreck
 
 # What a host needs: the whole switch, its continuation, only the removal of the roll-out variables, or nothing.
 SWITCH = "switch"
@@ -44,6 +45,7 @@ class Settings:
     accept_losses: tuple[str, ...] = ()
     ignore_workers: tuple[str, ...] = ()
     fix_permissions: bool = False
+    mend_wrecks: bool = False
     image_size: int = 0
     # Bytes that the controller copies to each host that lacks the image; 0 where it copies none.
     archive_size: int = 0
@@ -70,6 +72,8 @@ class HostView:
     candidates: list[dict[str, Any]]
     installation: dict[str, Any] | None
     action: str
+    #: What an upgrade by hand left here.
+    wreck: Wreck | None = None
 
     @property
     def role(self) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _container_spec
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _container_spec, _plan_wrecks
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
 
 DATABASE = "PostgreSQL"
@@ -23,7 +23,7 @@ def refusals(view: HostView, spec: Mapping[str, Any]) -> Iterator[Problem]:
     wanted = _wanted(view, spec)
     # What the legacy container holds is free once it has stopped; of one that does not run, nothing is.
     held = _legacy(view) if view.installation and view.installation["running"] else set()
-    for port in sorted(set(view.node["ports"]) & set(wanted) - held):
+    for port in sorted(set(view.node["ports"]) & set(wanted) - held - _plan_wrecks.ports(view)):
         yield view.problem(
             "port_taken",
             f"port {port}, which v2 needs for {wanted[port]}, is taken by another process",

@@ -193,8 +193,10 @@ def _set_aside(work: Work) -> dict[str, Any]:
     entries = work.journal.entries()
     before = last_detail(entries, "copy_out", DONE) or last_detail(entries, "stop", DONE)
     if before is not None:
-        only_v2s = _legacy_ran_since_stop(work)
-        found["files"] = _data_dir_changes.set_aside(attempt.data_dir, before["entries"], attempt.name, only_v2s)
+        # Another version of this collection may have noted no entries.
+        only_v2s = "entries" not in before or _legacy_ran_since_stop(work)
+        entries = before.get("entries", ())
+        found["files"] = _data_dir_changes.set_aside(attempt.data_dir, entries, attempt.name, only_v2s)
     return found
 
 

@@ -25,6 +25,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _systemd_unit,
     _takeover,
     _way_back,
+    _wreck_here,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     Attempt,
@@ -35,6 +36,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import LEGACY, Installation, host_path
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of, name_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import Wreck
 
 NOTHING, FINISH, BEGIN, AGAIN = "nothing", "finish", "begin", "again"
 ENGINE_PID_FILE = "/run/docker.pid"
@@ -49,6 +51,8 @@ class Situation(NamedTuple):
     container: dict[str, Any]
     spec: dict[str, Any]
     leftovers: list[dict[str, Any]]
+    #: What an upgrade by hand left here, to be mended first.
+    wreck: Wreck | None = None
 
 
 def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
@@ -65,7 +69,7 @@ def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
     legacy = _legacy_record(params, reader)
     attempt = _new_attempt(params, reader, legacy)
     _refuse_used_run_id(params, entries)
-    return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image)
+    return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image, [])
 
 
 def accepted(entries: list[dict[str, Any]]) -> bool:
@@ -109,7 +113,7 @@ def _interrupted(
     if attempt.is_throwaway and not is_running(legacy):
         legacy = _way_back.definition(attempt) or legacy  # what is there is a copy, which lacks --rm
     wanted = _with_request(attempt, params)
-    return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image)
+    return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image, own)
 
 
 def _with_request(attempt: Attempt, params: Mapping[str, Any]) -> Attempt:
@@ -178,16 +182,18 @@ def _to_switch(
     attempt: Attempt,
     legacy: dict[str, Any],
     needs_image: bool,
+    own: list[dict[str, Any]],
 ) -> Situation:
     found = describe(legacy)
+    wreck = _wreck_here.to_mend(params, reader, found, own)
     if needs_image:
         _require_image(params, reader)
-    _require_usable(params, reader, attempt, found)
+    _require_usable(params, reader, attempt, found, wreck)
     built = _build(params, reader, attempt, legacy, found)
     if built.problems:
         causes = "; ".join(f"{problem['cause']} ({problem['way_out']})" for problem in built.problems)
         raise SwitchError(f"Container {attempt.legacy_name} cannot be turned into a v2 one: {causes}.")
-    return Situation(action, attempt, legacy, built.spec, built.leftovers)
+    return Situation(action, attempt, legacy, built.spec, built.leftovers, wreck)
 
 
 def _require_image(params: Mapping[str, Any], reader: DockerReader) -> None:
@@ -198,7 +204,9 @@ def _require_image(params: Mapping[str, Any], reader: DockerReader) -> None:
         )
 
 
-def _require_usable(params: Mapping[str, Any], reader: DockerReader, attempt: Attempt, found: Installation) -> None:
+def _require_usable(
+    params: Mapping[str, Any], reader: DockerReader, attempt: Attempt, found: Installation, wreck: Wreck | None
+) -> None:
     if attempt.serves and found.facts["server"]["database"]["kind"] != "sqlite":
         raise SwitchError(
             f"Server {attempt.legacy_name} uses the database {found.facts['server']['database']['url_masked']}; only "
@@ -214,7 +222,9 @@ def _require_usable(params: Mapping[str, Any], reader: DockerReader, attempt: At
         )
     if attempt.container_name != attempt.legacy_name:
         other = reader.inspect(attempt.container_name)
-        if other is not None and label_of(other, _container_spec.ATTEMPT_LABEL) != attempt.name:
+        leaving = {each["id"] for each in wreck.containers} if wreck else set()
+        own = other is None or label_of(other, _container_spec.ATTEMPT_LABEL) == attempt.name
+        if other is not None and not own and other["Id"] not in leaving:
             raise SwitchError(
                 f"Another container is called {attempt.container_name}; choose another gpustack_container_name."
             )

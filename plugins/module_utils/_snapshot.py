@@ -29,7 +29,11 @@ try:
 except ImportError:  # a Python built without it
     sqlite3 = None  # type: ignore[assignment]
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _sqlite_reader
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _file_attributes,
+    _private_directories,
+    _sqlite_reader,
+)
 
 DATABASE = "database.db"
 #: What belongs to the database: without these two a copy lacks committed rows, or holds uncommitted ones.
@@ -66,6 +70,8 @@ class FileRecord(NamedTuple):
     mode: str | None = None
     uid: int | None = None
     gid: int | None = None
+    #: ACL and SELinux label; None in manifests of versions that did not record them.
+    attributes: dict[str, str] | None = None
 
 
 class RecoveredFacts(NamedTuple):
@@ -79,7 +85,10 @@ class RecoveredFacts(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A legacy file that is no longer what the manifest says: in content, mode or owner, or it is absent or present."""
+    """A legacy file that is no longer what the manifest says.
+
+    In content, mode, owner or attributes, or it is absent or present.
+    """
 
     name: str
     what: str
@@ -102,20 +111,9 @@ def make_backup_dir(path: str) -> None:
 
 def require_private(path: str) -> None:
     """Refuse a directory that somebody else could have laid out, or could write into."""
-    facts = os.lstat(path)
-    if stat.S_ISLNK(facts.st_mode):
-        raise SnapshotError(f"{path} is a symbolic link; name the directory itself, or remove the link.")
-    if not stat.S_ISDIR(facts.st_mode):
-        raise SnapshotError(f"{path} is not a directory; remove it, or choose another backup directory.")
-    if facts.st_uid != os.geteuid():
-        raise SnapshotError(
-            f"{path} belongs to uid {facts.st_uid}, not to the user that writes the backup (uid {os.geteuid()}); "
-            "choose another backup directory, or chown it."
-        )
-    if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise SnapshotError(
-            f"{path} (mode {octal(facts.st_mode)}) can be written by others; chmod go-w it, or choose another one."
-        )
+    objection = _private_directories.objection(_private_directories.facts(path), os.geteuid())
+    if objection:
+        raise SnapshotError(f"{objection.cause}; {objection.way_out}.")
 
 
 def sync_directory(path: str) -> None:
@@ -156,7 +154,9 @@ def _copy_one(data_dir: str, target_dir: str, name: str) -> FileRecord:
             raise SnapshotError(f"{source} is not a regular file; only regular files can be saved.")
         digest = hashlib.sha256()
         size = _write_atomically(target, _hashed_blocks(stream, digest))
-    record = FileRecord(name, False, size, digest.hexdigest(), octal(facts.st_mode), facts.st_uid, facts.st_gid)
+        attributes = _file_attributes.read(stream.fileno())
+    mode = octal(facts.st_mode)
+    record = FileRecord(name, False, size, digest.hexdigest(), mode, facts.st_uid, facts.st_gid, attributes)
     if hash_file(target) != record.sha256:
         raise SnapshotError(f"{target} does not hold what was written into it; check the file system of the backup.")
     return record
@@ -181,7 +181,9 @@ def record_of(data_dir: str, name: str) -> FileRecord:
         return FileRecord(name, absent=True)
     if not stat.S_ISREG(facts.st_mode):
         raise SnapshotError(f"{path} is not a regular file; put the file itself there.")
-    return FileRecord(name, False, facts.st_size, hash_file(path), octal(facts.st_mode), facts.st_uid, facts.st_gid)
+    attributes = _file_attributes.read(path)
+    mode = octal(facts.st_mode)
+    return FileRecord(name, False, facts.st_size, hash_file(path), mode, facts.st_uid, facts.st_gid, attributes)
 
 
 def hash_file(path: str) -> str:
@@ -216,7 +218,11 @@ def _unreadable(path: str, error: OSError) -> SnapshotError:
 
 
 def _write_atomically(
-    target: str, blocks: Iterable[bytes], mode: int = _FILE_MODE, owner: tuple[int, int] | None = None
+    target: str,
+    blocks: Iterable[bytes],
+    mode: int = _FILE_MODE,
+    owner: tuple[int, int] | None = None,
+    attributes: Mapping[str, str] | None = None,
 ) -> int:
     """Write beside the target, make it durable, then take the target's name; returns the size."""
     temporary = f"{target}.{secrets.token_hex(8)}.new"
@@ -228,6 +234,7 @@ def _write_atomically(
             if owner is not None:
                 os.fchown(stream.fileno(), owner[0], owner[1])
             os.fchmod(stream.fileno(), mode)
+            _file_attributes.restore(stream.fileno(), attributes or {})
             os.fsync(stream.fileno())
         os.replace(temporary, target)
     except OSError as error:
@@ -307,6 +314,7 @@ def backup_live(database: str, target: str) -> FileRecord:
         octal(original.st_mode),
         original.st_uid,
         original.st_gid,
+        _file_attributes.read(database),
     )
 
 
@@ -516,7 +524,7 @@ def _artefacts(backup_dir: str) -> dict[str, str]:
 
 
 def compare_with(data_dir: str, manifest: dict[str, Any]) -> list[Difference]:
-    """The legacy files that are no longer what they were; an empty list means identical bytes, modes and owners."""
+    """The legacy files that are no longer what they were; an empty list means identical bytes and rights."""
     differences: list[Difference] = []
     for record in records_of(manifest):
         differences += _differences(record, record_of(data_dir, record.name))
@@ -535,6 +543,8 @@ def _differences(was: FileRecord, now: FileRecord) -> list[Difference]:
         found.append(Difference(was.name, "mode"))
     if (was.uid, was.gid) != (now.uid, now.gid):
         found.append(Difference(was.name, "owner"))
+    if was.attributes is not None and was.attributes != now.attributes:
+        found.append(Difference(was.name, "attributes"))
     return found
 
 
@@ -545,7 +555,7 @@ def restore_files(
     which: Iterable[str] | None = None,
     aside: str | None = None,
 ) -> list[str]:
-    """Put legacy files back where they differ, with bytes, mode and owner; returns the names that were put back.
+    """Put legacy files back where they differ, with bytes, mode, owner, ACL and label; returns the names of those.
 
     A file that was absent and is there now is moved into ``aside``, never deleted. ``which`` limits the names.
     """
@@ -575,11 +585,27 @@ def _restore_one(backup_dir: str, data_dir: str, record: FileRecord, what: Seque
             if hash_file(source) != record.sha256:
                 raise SnapshotError(f"{source} is not what the manifest says; use another backup.")
             _write_atomically(
-                target, _hashed_blocks(stream, digest), mode=int(record.mode, 8), owner=(record.uid, record.gid)
+                target,
+                _hashed_blocks(stream, digest),
+                mode=int(record.mode, 8),
+                owner=(record.uid, record.gid),
+                attributes=record.attributes,
             )
         return
     os.chown(target, record.uid, record.gid, follow_symlinks=False)
     os.chmod(target, int(record.mode, 8))
+    if record.attributes is not None:
+        _restore_attributes(target, record.attributes)
+
+
+def _restore_attributes(path: str, attributes: Mapping[str, str]) -> None:
+    try:
+        _file_attributes.restore(path, attributes)
+    except OSError as error:
+        raise SnapshotError(
+            f"{path} cannot get its ACL or SELinux label back: {error.strerror or error}; the manifest has them "
+            "(base64): set them by hand (setfacl, chcon), or allow this process to, and run again."
+        ) from error
 
 
 def _set_aside(path: str, aside: str | None) -> None:

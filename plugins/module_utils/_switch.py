@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import traceback
 from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
     _finalize,
+    _mend,
     _recreate,
     _restore,
     _situation,
@@ -20,7 +20,13 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _switch_steps,
     _switch_worker,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, Attempt, Work, created_by
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
+    NO_RESTART,
+    Attempt,
+    Work,
+    begin_detail,
+    created_by,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out, facts_of, sentence
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
@@ -35,6 +41,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
 from ansible_collections.fleetops.gpustack.plugins.module_utils._situation import AGAIN, FINISH, NOTHING, Situation
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress, Step
+from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import Wreck
 
 SERVER_STEPS: list[tuple[str, Step]] = [
     ("permissions", _switch_server.permissions),
@@ -61,6 +68,8 @@ WORKER_STEPS: list[tuple[str, Step]] = [
     ("ready", _switch_steps.ready),
     ("accept", _switch_steps.accept),
 ]
+#: An engine that restarts in the middle of a switch stops its containers first; the way back waits for it.
+ENGINE_SECONDS = 180
 #: What the journal must hold before a step changes it.
 ANNOUNCED: dict[str, Callable[[Work], dict[str, Any]]] = {"permissions": _switch_server.modes_before}
 
@@ -114,16 +123,19 @@ def _work(work: Work, situation: Situation) -> dict[str, Any]:
     try:
         if situation.action == AGAIN:
             work = _restore.go_back(work)
-        _switch(work, progress)
+        _switch(work, progress, situation.wreck)
     except Exception as error:  # whatever failed, the host must not be left in between
         return {**progress.facts, **_failed(work, error)}
     return {**progress.facts, **_finish(work)}
 
 
-def _switch(work: Work, progress: Progress) -> None:
+def _switch(work: Work, progress: Progress, wreck: Wreck | None) -> None:
     accepted = {"accept_losses": list(work.params["accept_losses"])}
-    with work.journal.step("begin", {**dataclasses.asdict(work.attempt), **accepted}):
+    with work.journal.step("begin", {**begin_detail(work.attempt), **accepted}):
         pass
+    if wreck is not None:
+        with work.journal.step("mend", _mend.announced(wreck)) as found:
+            found.update(_mend.mend(work, wreck))
     for name, step in steps_of(work.attempt):
         announced = ANNOUNCED[name](work) if name in ANNOUNCED else {}
         with work.journal.step(name, announced) as found:
@@ -175,9 +187,10 @@ def _what_is_there(attempt: Attempt, inspect: Callable[[str], dict[str, Any] | N
 def _failed(work: Work, error: Exception) -> dict[str, Any]:
     traceback.print_exc()  # into the log of the attempt
     cause = sentence(error)
-    if work.params["on_failure"] == "stop":
-        return _left_for_inspection(work, cause)
     try:
+        work.engine.wait(ENGINE_SECONDS)
+        if work.params["on_failure"] == "stop":
+            return _left_for_inspection(work, cause)
         _restore.undo(work, start=work.attempt.serves and work.attempt.was_running)
     except Exception as undo_error:  # both failures belong to the operator
         return {

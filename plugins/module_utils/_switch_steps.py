@@ -23,7 +23,12 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _snapshot,
     _supervised,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, Work, describe
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
+    DEFINITION,
+    SwitchError,
+    Work,
+    describe,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
 
@@ -66,7 +71,7 @@ def copy_out(work: Work, _progress: Progress) -> dict[str, Any]:
 def save_definition(work: Work, progress: Progress) -> None:
     """The old container's definition, as it was before anything was changed."""
     _snapshot.make_backup_dir(work.attempt.backup)
-    path = os.path.join(work.attempt.backup, "container.json")
+    path = os.path.join(work.attempt.backup, DEFINITION)
     if not os.path.exists(path):
         write_atomically(path, progress.legacy)
 
@@ -91,14 +96,15 @@ def pre_seed_identity(work: Work, _progress: Progress) -> dict[str, Any]:
     written = []
     name = params["worker_name"]
     if name and name != _read(data_dir, "worker_name"):
-        written.append(_write(data_dir, "worker_name", name))
+        written.append(write_file(data_dir, "worker_name", name))
     if _read(data_dir, "worker_name") is None:
         raise SwitchError(
             f"{data_dir}/worker_name does not exist and no worker_name was given: v2 would register a new worker. Give "
             "the name under which the server knows this one."
         )
-    if not _read(data_dir, "worker_uuid"):
-        written.append(_write(data_dir, "worker_uuid", params["worker_uuid"] or str(uuid.uuid4())))
+    known, own = params["worker_uuid"], _read(data_dir, "worker_uuid")
+    if not own or (known and known != own):
+        written.append(write_file(data_dir, "worker_uuid", known or str(uuid.uuid4())))
     if os.path.exists(os.path.join(data_dir, WORKER_TOKEN)):
         os.unlink(os.path.join(data_dir, WORKER_TOKEN))  # a copy lies in the backup
     return {"written": written}
@@ -209,7 +215,8 @@ def _read(data_dir: str, name: str) -> str | None:
         return None
 
 
-def _write(data_dir: str, name: str, value: str) -> str:
+def write_file(data_dir: str, name: str, value: str) -> str:
+    """A small file of the data directory, whole or not at all, for root alone; its name."""
     temporary = os.path.join(data_dir, name + ".new")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w", encoding="utf-8") as text:

@@ -17,6 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _recreate,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
+    DEFINITION,
     Attempt,
     SwitchError,
     Work,
@@ -64,7 +65,7 @@ def definition(attempt: Attempt) -> dict[str, Any] | None:
 
 def definition_path(attempt: Attempt) -> str:
     """Where the legacy container's definition lies."""
-    return os.path.join(attempt.backup, "container.json")
+    return os.path.join(attempt.backup, DEFINITION)
 
 
 def archive(attempt: Attempt, record: dict[str, Any]) -> str | None:

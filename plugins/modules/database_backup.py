@@ -150,6 +150,9 @@ files:
     gid:
       description: Group of the original.
       type: int
+    attributes:
+      description: POSIX ACL and SELinux label of the original by the kernel's names, in base64, where it has them.
+      type: dict
 database:
   description: What the recovered copy holds.
   returned: when the backup exists
@@ -277,6 +280,7 @@ def main() -> None:
         )
     path = os.path.join(params["dest"], params["name"])
     try:
+        _snapshot.require_private(params["dest"])
         definition = definition_of(params["container"], params["docker_host"])
         result = backup(os.path.abspath(params["data_dir"]), path, params["running"], definition, module.check_mode)
     except (_snapshot.SnapshotError, DockerReaderError, OSError) as error:

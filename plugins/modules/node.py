@@ -151,6 +151,7 @@ options:
   token:
     description:
       - The registration token. By default the one that is found in the legacy definition on the host itself.
+      - Needed for a server whose token file was overwritten by v2; O(mend_wrecks) writes it into that file.
     type: str
   run_id:
     description:
@@ -159,12 +160,13 @@ options:
     type: str
   state_dir:
     description:
-      - Directory for journal, lock, results and the private virtual environment.
+      - Directory for journal, lock, results and the private virtual environment. One that is a symbolic link, that
+        others can write into, or that belongs to another user is refused.
     type: path
     default: /var/lib/fleetops-gpustack
   backup_dir:
     description:
-      - Directory in which every attempt has its backup.
+      - Directory in which every attempt has its backup. It is refused like O(state_dir).
     type: path
     default: /var/backups/gpustack
   backup_keep:
@@ -208,6 +210,13 @@ options:
     description:
       - Whether a server's data directory is opened for v2's PostgreSQL, after its database and secrets were closed to
         others. O(state=legacy) puts the old modes back.
+    type: bool
+    default: false
+  mend_wrecks:
+    description:
+      - Whether what an upgrade by hand left on the data directory is set aside first. v2 containers that somebody else
+        started there are stopped and renamed, v2's files are moved into a directory beside them; nothing is deleted.
+      - Without it a host with such a wreck is refused.
     type: bool
     default: false
   start:
@@ -413,6 +422,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _prepare,
     _respawn,
     _restore,
+    _snapshot,
     _switch,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError, describe
@@ -466,11 +476,14 @@ def needs_libraries(state: str, check_mode: bool) -> bool:
 
 
 def keep_only_secrets_hidden(module: AnsibleModule) -> None:
-    """`extra_env` stays out of every log as a whole; in results only its secret values are masked."""
+    """`extra_env` and `extra_args` stay out of logs as a whole; in results only what is secret in them is masked."""
     environment = {name: str(value) for name, value in module.params["extra_env"].items()}
+    arguments = module.params["extra_args"]
+    plain = [each for each, masked in zip(arguments, _masking.mask_argv(arguments)) if each == masked]
     others = {module.params["token"], module.params["registry_password"]}
-    shown = set(environment.values()) - set(_masking.secret_values((), environment)) - others
-    module.no_log_values.difference_update(shown)
+    secrets = {name for name, value in environment.items() if _masking.mask_value(name, value) != value}
+    shown = {value for name, value in environment.items() if name not in secrets} | set(plain)
+    module.no_log_values.difference_update(shown - {environment[name] for name in secrets} - others)
 
 
 def carry_out(module: AnsibleModule, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -506,7 +519,7 @@ def main() -> None:
             "network": {"type": "str"},
             "gpu": {"type": "dict", "default": {}},
             "gpu_devices": {"type": "list", "elements": "str", "default": []},
-            "extra_args": {"type": "list", "elements": "str", "default": []},
+            "extra_args": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "extra_env": {"type": "dict", "default": {}, "no_log": True},
             "extra_volumes": {"type": "list", "elements": "str", "default": []},
             "rollout_env": {"type": "dict", "default": {}},
@@ -525,6 +538,7 @@ def main() -> None:
             "on_failure": {"type": "str", "choices": ["rollback", "stop"], "default": "rollback"},
             "accept_losses": {"type": "list", "elements": "str", "default": []},
             "fix_permissions": {"type": "bool", "default": False},
+            "mend_wrecks": {"type": "bool", "default": False},
             "start": {"type": "bool", "default": True},
             "wheels": {"type": "path"},
             "prepare_libraries": {"type": "bool", "default": True},
@@ -545,6 +559,8 @@ def main() -> None:
     if not RUN_ID.fullmatch(params["run_id"]):
         module.fail_json(msg=f"run_id {params['run_id']!r} is no time such as 20261124T031500Z.")
     try:
+        for directory in (params["state_dir"], params["backup_dir"]):
+            _snapshot.require_private(directory)
         if needs_libraries(params["state"], module.check_mode):
             _respawn.ensure(libraries(params), params["state_dir"])
         result = carry_out(module, params)

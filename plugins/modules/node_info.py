@@ -389,8 +389,11 @@ installations:
           description: As one of RV(filesystems).
           type: dict
         files:
-          description: Known files by name, each with size, mode, uid and gid.
+          description: Known files by name, each with size, mode, uid, gid and the time of the last change.
           type: dict
+        v2_since:
+          description: When PostgreSQL of v2 made its files there, in seconds since the epoch, or V(null).
+          type: float
         v2_files:
           description: What a v2 release left there, as relative paths.
           type: list
@@ -642,6 +645,32 @@ filesystems:
     state:
       description: That of O(state_dir).
       type: dict
+directories:
+  description: What lies at O(backup_dir) and O(state_dir). Others must not write there.
+  returned: always
+  type: dict
+  contains:
+    backup:
+      description: That of O(backup_dir), or V(null) when nothing is there yet.
+      type: dict
+      contains:
+        path:
+          description: The path.
+          type: str
+        kind:
+          description: What it is. A link is not followed.
+          type: str
+          choices: [directory, link, other]
+        uid:
+          description: Owner.
+          type: int
+        mode:
+          description: Mode in octal.
+          type: str
+          sample: "0700"
+    state:
+      description: The same of O(state_dir).
+      type: dict
 journal:
   description: The newest attempt on this host.
   returned: always
@@ -666,6 +695,9 @@ journal:
     legacy_name:
       description: The legacy container's name.
       type: str
+    container_name:
+      description: The name of the container that it makes.
+      type: str
     backup:
       description: Its backup.
       type: str
@@ -687,6 +719,14 @@ journal:
     in_use:
       description: Whether it was accepted and nothing has been taken back since.
       type: bool
+    definition:
+      description: The file in that backup that holds the definition of the legacy container, or V(null).
+      type: str
+    problem:
+      description:
+        - Why this version of the collection can neither finish nor undo the attempt, as C(cause) and C(way_out).
+        - V(null) when it can.
+      type: dict
     error:
       description: Why the journal cannot be read.
       type: str

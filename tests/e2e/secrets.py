@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +14,41 @@ from tests.lab import legacy
 from tests.lab.fleet import Fleet, Reach
 
 SAMPLER = Path(__file__).with_name("argv_sampler.py")
-ON_HOST = "/run/argv_sampler.py"
-SAMPLES = "/run/argv_samples"
+ON_HOST = "/usr/local/lib/argv_sampler.py"
+SAMPLES = "/var/lib/argv_samples"
+UNIT = "/etc/systemd/system/argv-sampler.service"
+# A unit that is enabled, so that a host which is rebooted in the middle is sampled on.
+UNIT_TEXT = f"""
+[Unit]
+After=docker.service
+[Service]
+ExecStart=python3 {ON_HOST} {SAMPLES}
+[Install]
+WantedBy=multi-user.target
+"""
 
 # What this collection writes on a host outside the backups and the private environment.
 STATE = "/var/lib/fleetops-gpustack"
+
+
+#: Secrets that a test has planted besides, by what they are.
+_PLANTED: dict[str, str] = {}
+READABLE = Path(__file__).with_name("readable_secrets.py")
+READABLE_ON_HOST = "/usr/local/lib/readable_secrets.py"
+
+
+def plant(words: Mapping[str, str]) -> None:
+    """Search for these, too, when the module is through."""
+    _PLANTED.update(words)
+
+
+def readable_by_others(host: Reach) -> set[str]:
+    """Files of a host, and lines of its system journal, that somebody else can read and that hold a planted secret."""
+    words = [*_PLANTED.values(), *legacy.PLANTED_ENVIRONMENT.values(), legacy.PLANTED_ARGUMENT]
+    words += [legacy.PLANTED_IN_URL, legacy.PLANTED_LABEL]
+    host.run(f"sudo tee {READABLE_ON_HOST} >/dev/null", stdin=READABLE.read_text())
+    # By standard input: a search must not plant what it looks for.
+    return set(host.sudo("python3", READABLE_ON_HOST, stdin=json.dumps(words)).stdout.splitlines())
 
 
 def known(fleet: Fleet) -> dict[str, str]:
@@ -32,6 +63,7 @@ def known(fleet: Fleet) -> dict[str, str]:
         found[f"API key {key['name']}"] = key["value"]
     for user in fleet.data["users"]:
         found[f"password of {user['username']}"] = user["password"]
+    found.update({"in a URL": legacy.PLANTED_IN_URL, "in a label": legacy.PLANTED_LABEL, **_PLANTED})
     return {**found, **legacy.PLANTED_ENVIRONMENT, "--huggingface-token": legacy.PLANTED_ARGUMENT}
 
 
@@ -42,13 +74,16 @@ def sampled_arguments(fleet: Fleet) -> Iterator[dict[str, str]]:
     for name in fleet.hosts:
         host = fleet.host(name)
         host.run(f"sudo tee {ON_HOST} >/dev/null", stdin=SAMPLER.read_text())
-        host.exec_root("systemd-run", "--unit=argv-sampler", "--collect", "python3", ON_HOST, SAMPLES)
+        host.run(f"sudo tee {UNIT} >/dev/null", stdin=UNIT_TEXT)
+        host.exec_root("rm", "-f", SAMPLES)
+        host.exec_root("systemctl", "daemon-reload")
+        host.exec_root("systemctl", "enable", "--now", "argv-sampler")
     try:
         yield samples
     finally:
         for name in fleet.hosts:
             host = fleet.host(name)
-            host.exec_root("systemctl", "stop", "argv-sampler")
+            host.exec_root("systemctl", "disable", "--now", "argv-sampler")
             samples[name] = host.exec_root("cat", SAMPLES)
 
 

@@ -22,10 +22,12 @@ READY_TIMEOUT = 180.0
 VOLUME = "gpustack-data"
 DIRECTORY = "/data/gpustack"
 
-# Stand-ins for secrets where operators have them: in the environment of every container, in the arguments of workers.
-# The tests search everything that the collection leaves behind for these words.
+# Stand-ins for secrets where operators have them: in environment and labels of every container, in the arguments of
+# workers. The tests search everything that the collection leaves behind for these words.
 PLANTED_ENVIRONMENT = {"HF_TOKEN": "hf_LabPlantedInEnvironment01", "MIRROR_PASSWORD": "lab-planted-mirror-password-02"}
 PLANTED_ARGUMENT = "hf_LabPlantedInArguments03"
+PLANTED_IN_URL = "lab-planted-in-a-url-04"
+PLANTED_LABEL = "lab-planted-in-a-label-05"
 
 
 def image(options: Options, host: Host) -> str:
@@ -42,6 +44,8 @@ def run_command(options: Options, host: Host, arguments: list[str]) -> list[str]
         command += ["--gpus", "all", "--ipc=host"]
     for name, value in PLANTED_ENVIRONMENT.items():
         command += ["-e", f"{name}={value}"]
+    command += ["-e", f"MODEL_MIRROR=https://lab:{PLANTED_IN_URL}@mirror.example.com/models"]
+    command += ["--label", f"com.example.deploy-token={PLANTED_LABEL}"]
     return [*command, "-v", f"{source}:/var/lib/gpustack", image(options, host), *arguments]
 
 

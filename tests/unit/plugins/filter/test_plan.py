@@ -31,6 +31,9 @@ def made_plan(image_archive: str) -> dict[str, Any]:
         "fix_permissions": False,
         "image_size": 10 * plan_evidence.GIB,
         "image_archive": image_archive,
+        "mend_wrecks": False,
+        "backup_fetch_dir": "",
+        "run_id": "20261124T031500Z",
     }
     hostvars = {host: {"gpustack_node_info": node, "gpustack_gpu_vendor": "cpu"} for host, node in fleet.items()}
     return plan(hostvars, settings)

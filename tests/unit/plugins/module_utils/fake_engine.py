@@ -23,11 +23,15 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 
 
 class FakeEngine:
-    """Containers by id. `refuse` makes a verb fail; `on_start` is called with the record of what starts."""
+    """Containers by id. `refuse` makes a verb fail; `on_start` is called with the record of what starts.
+
+    The verbs of `restarting` fail until somebody waits for the engine.
+    """
 
     def __init__(self, *records: dict[str, Any]) -> None:
         self.records = {record["Id"]: record for record in records}
         self.refuse: set[str] = set()
+        self.restarting: set[str] = set()
         self.on_start: Callable[[dict[str, Any]], None] = lambda record: None
         self.calls: list[str] = []
         #: Images by reference and by id; what an archive holds, by its path.
@@ -36,6 +40,9 @@ class FakeEngine:
         #: Where each volume that may be made lies.
         self.volumes: dict[str, str] = {}
         self.connected: list[tuple[str, str, dict[str, Any]]] = []
+
+    def wait(self, seconds: float) -> None:
+        self.restarting.clear()
 
     def inspect(self, container: str) -> dict[str, Any] | None:
         for record in self.records.values():
@@ -140,7 +147,7 @@ class FakeEngine:
 
     def _called(self, verb: str) -> None:
         self.calls.append(verb)
-        if verb in self.refuse:
+        if verb in self.refuse | self.restarting:
             raise EngineError(f"The Docker engine could not {verb} the container: it was told to refuse")
 
     def _record(self, container: str) -> dict[str, Any]:

@@ -94,6 +94,7 @@ def _host() -> dict[str, Any]:
             "version": None,
         },
         "filesystems": {"docker_root": filesystem(), "backup": filesystem(), "state": filesystem()},
+        "directories": {"backup": None, "state": None},
         "journal": {
             "attempt": None,
             "step": None,
@@ -156,6 +157,7 @@ def installation(role: str) -> dict[str, Any]:
             "filesystem": filesystem(),
             "files": {},
             "v2_files": [],
+            "v2_since": None,
         },
         "worker": None,
         "token": {"source": "argument", "digest": "d", "reserved_prefix": False},

@@ -102,6 +102,11 @@ def test_the_workers_address_and_server() -> None:
     assert (found["ip"], found["port"], found["server_url"]) == ("10.0.0.9", 10250, "http://s")
 
 
+def test_a_password_in_the_servers_url_is_masked() -> None:
+    found = _data_directory.worker(settings(["--server-url", "http://u:planted@s:80"], {}, legacy=True), None, "h")
+    assert found["server_url"] == "http://u:********@s:80"
+
+
 def test_the_release_of_the_package_in_a_container(tmp_path: Path) -> None:
     for package in ("gpustack-0.7.1.dist-info", "gpustack_runtime-0.1.0.dist-info"):
         (tmp_path / "usr/local/lib/python3.11/dist-packages" / package).mkdir(parents=True)

@@ -112,7 +112,8 @@ def test_owner_and_mode_of_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "token"
     secret.write_text("abc")
     secret.chmod(0o600)
-    found = {"uid": os.getuid(), "gid": os.getgid(), "mode": "0600", "size": 3}
+    os.utime(secret, (1000, 2000))
+    found = {"uid": os.getuid(), "gid": os.getgid(), "mode": "0600", "size": 3, "modified": 2000}
     assert _host_facts.owner_and_mode(str(secret)) == found
     assert _host_facts.owner_and_mode(str(tmp_path / "none")) is None
 

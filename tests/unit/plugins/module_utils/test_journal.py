@@ -100,7 +100,12 @@ def test_summary_tells_of_the_newest_attempt(tmp_path: Path) -> None:
     old = _journal.Journal(str(tmp_path), "20260101T000000Z")
     old.record("begin", "started", {"release": "2.0.3"})
     writer = journal(tmp_path)
-    detail = {"release": "2.2.3", "legacy_name": "gpustack", "backup": "/var/backups/gpustack/x"}
+    detail = {
+        "release": "2.2.3",
+        "legacy_name": "gpustack-old",
+        "container_name": "gpustack",
+        "backup": "/var/backups/gpustack/x",
+    }
     writer.record("begin", "started", detail)
     writer.record("stop", "started")
     summary = _journal.summary(str(tmp_path))

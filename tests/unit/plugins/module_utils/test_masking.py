@@ -29,6 +29,8 @@ SECRETS = st.text(alphabet="abcdefghijklmnopqrstuvwxyzABC0123456789_.~", min_siz
         "bootstrap-password",
         "GPUSTACK_BOOTSTRAP_PASSWORD",
         "POSTGRES_PASSWORD",
+        "PGPASSWORD",
+        "HFTOKEN",
         "oidc-client-secret",
         "saml-sp-private-key",
         "GPUSTACK_JWT_SECRET_KEY",

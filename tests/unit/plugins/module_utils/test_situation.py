@@ -59,19 +59,20 @@ class Host:
             "token": None,
             "run_id": RUN,
             "fix_permissions": False,
+            "mend_wrecks": False,
         }
 
     def inspect(self, container: str) -> dict[str, Any] | None:
         return self.engine.inspect(container)
 
+    def containers(self) -> list[dict[str, Any]]:
+        return list(self.engine.records.values())
+
+    def inspect_all(self, ids: list[str]) -> list[dict[str, Any]]:
+        return [self.engine.records[each] for each in ids]
+
     def image(self, reference: str) -> dict[str, Any] | None:
         return self.images.get(reference)  # type: ignore[no-any-return]
-
-    def containers(self) -> list[dict[str, Any]]:
-        return [{"Id": container} for container in self.engine.records]
-
-    def inspect_all(self, containers: Any) -> list[dict[str, Any]]:
-        return [self.engine.records[container] for container in containers]
 
     def info(self) -> dict[str, Any]:
         return {"DockerRootDir": "/var/lib/docker"}
@@ -333,6 +334,46 @@ def test_a_name_that_somebody_else_has(make: Any) -> None:
     host.engine.records[other["Id"]] = other
     host.params["container_name"] = "wanted"
     assert "Another container is called wanted" in refusal(host)
+
+
+# Upgrades by hand
+
+
+def by_hand(host: Host) -> dict[str, Any]:
+    """A v2 container with the name that the legacy one had, on its data directory."""
+    legacy = host.engine.records[host.inspect("gpustack")["Id"]]  # type: ignore[index]
+    legacy["Name"] = "/gpustack-old"
+    record = engine_records.container(
+        "gpustack-by-hand",
+        image="gpustack/gpustack:v2.2.3",
+        entry_point=engine_records.V2_ENTRY_POINT,
+        command=["--disable-worker"],
+        mounts=legacy["Mounts"],
+    )
+    record["Name"] = "/gpustack"
+    host.engine.records[record["Id"]] = record
+    host.params.update(installation="gpustack-old", container_name="gpustack")
+    return record
+
+
+def test_a_wreck_is_refused_without_consent(make: Any) -> None:
+    host = make(["--disable-worker"])
+    by_hand(host)
+    assert "set gpustack_mend_wrecks: true" in refusal(host)
+
+
+def test_a_wreck_that_will_be_mended_gives_its_name_to_the_new_container(make: Any) -> None:
+    host = make(["--disable-worker"])
+    record = by_hand(host)
+    host.params["mend_wrecks"] = True
+    found = host.assess()
+    assert found.wreck is not None
+    assert [each["id"] for each in found.wreck.containers] == [record["Id"]]
+    assert found.spec["name"] == "gpustack"
+
+
+def test_a_legacy_host_has_no_wreck(make: Any) -> None:
+    assert make(["--disable-worker"]).assess().wreck is None
 
 
 # What an earlier attempt left

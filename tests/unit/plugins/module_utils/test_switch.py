@@ -218,6 +218,13 @@ def test_a_refused_create_leaves_the_old_container(host: Host) -> None:
     assert set(host.containers()) == {"gpustack"}
 
 
+def test_the_way_back_waits_for_an_engine_that_restarts(host: Host) -> None:
+    host.engine.on_start = lambda record: host.engine.restarting.update(("start", "stop", "rename"))
+    result = host.run("start:after:raise")
+    assert result["outcome"] == "restored"
+    assert_legacy(host)
+
+
 def test_v2s_files_and_container_are_set_aside_not_deleted(host: Host) -> None:
     host.run("ready:after:raise")
     aside = host.data / f".gpustack-v2-{ATTEMPT}"
@@ -306,6 +313,29 @@ def test_a_clock_that_was_set_back_does_not_hide_what_v2_wrote(host: Host) -> No
     assert host.files() == host.before
     proven = [entry for entry in _journal.read_entries(str(host.state)) if entry["step"] == "undo_prove"]
     assert proven[-1]["detail"] == {"proven": True}
+
+
+def rewrite_journal(host: Host, change: Any) -> None:
+    """The journal as another version of this collection would have written it."""
+    path = host.state / "journal.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(change(line)) + "\n" for line in lines))
+
+
+def by_another_version(line: dict[str, Any]) -> dict[str, Any]:
+    """Facts that this version needs are missing, others are unknown to it; neither times nor entries were noted."""
+    detail = {key: value for key, value in line["detail"].items() if key not in ("format", "was_running", "entries")}
+    changed = {**line, "detail": {**detail, "colour": "blue"}}
+    return {key: value for key, value in changed.items() if key != "time"}
+
+
+def test_an_attempt_of_another_version_is_undone_and_begun_again(host: Host) -> None:
+    run_and_be_killed(host, "start:after:kill")
+    rewrite_journal(host, by_another_version)
+    with (host.state / "journal.jsonl").open("a") as journal:
+        journal.write(json.dumps({"attempt": ATTEMPT, "step": "frobnicate", "state": "done"}) + "\n")
+    assert host.run()["outcome"] == "upgraded"
+    assert_upgraded(host)
 
 
 def run_and_be_killed(host: Host, fault: str) -> None:

@@ -53,6 +53,13 @@ def test_check_do_check_again_do_again(data_dir: Path) -> None:
     assert again["created"] == result["created"]
 
 
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_place_that_others_can_write_is_refused(data_dir: Path, check_mode: bool) -> None:
+    (data_dir.parent / "backups").mkdir()
+    (data_dir.parent / "backups").chmod(0o777)
+    assert "can be written by others" in call(data_dir, check_mode=check_mode)["msg"]
+
+
 def test_no_secret_is_returned(data_dir: Path) -> None:
     result = call(data_dir)
     assert "planted-secret" not in json.dumps(result)

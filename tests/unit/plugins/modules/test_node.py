@@ -43,6 +43,16 @@ def test_a_host_without_an_engine_is_refused_with_the_way_out(tmp_path: Path, ch
     assert "There is no Docker engine" in result["msg"]
 
 
+@pytest.mark.parametrize("state", ["prepared", "upgraded", "finalized", "legacy"])
+@pytest.mark.parametrize("directory", ["state_dir", "backup_dir"])
+def test_a_directory_that_others_can_write_is_refused(tmp_path: Path, state: str, directory: str) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    result = node(tmp_path, False, **{**UPGRADE, "state": state, directory: str(tmp_path / "open")})
+    assert "can be written by others" in result["msg"]
+    assert list((tmp_path / "open").iterdir()) == []
+
+
 def test_check_mode_creates_nothing(tmp_path: Path) -> None:
     node(tmp_path, **UPGRADE)
     assert not (tmp_path / "state").exists()
@@ -66,3 +76,15 @@ def test_secrets_are_hidden_and_plain_values_are_not(tmp_path: Path) -> None:
     assert "planted" not in text
     shown = result["invocation"]["module_args"]["extra_env"]
     assert (shown["GPUSTACK_DEBUG"], shown["GPUSTACK_PORT"]) == ("plain-value", 8080)
+
+
+def test_a_secret_among_the_arguments_is_hidden_before_it_is_refused(tmp_path: Path) -> None:
+    arguments = ["--token", "planted-token", "--port", "8080", "--oidc-client-secret=planted-secret"]
+    result = node(tmp_path, **UPGRADE, extra_args=arguments)
+    assert "planted" not in json.dumps(result)
+    assert result["invocation"]["module_args"]["extra_args"][2:4] == ["--port", "8080"]
+
+
+def test_a_password_inside_a_url_is_hidden(tmp_path: Path) -> None:
+    result = node(tmp_path, **UPGRADE, extra_env={"MIRROR": "https://user:planted-password@mirror"})
+    assert "planted" not in json.dumps(result)
