@@ -48,8 +48,13 @@ class Host:
         if outcome == "none":
             return NONE
         if outcome == "restored":
-            return NONE if self.node["way_back"]["running"] else START
+            return NONE if self._serves_legacy else START
         return BACK
+
+    @property
+    def _serves_legacy(self) -> bool:
+        """Whether a legacy container runs: the one of the attempt, or one that somebody put in its place since."""
+        return any(each["running"] and each["generation"] != "v2" for each in self.node["installations"])
 
     @property
     def role(self) -> str | None:

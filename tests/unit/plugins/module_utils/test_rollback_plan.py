@@ -36,6 +36,13 @@ def switched(node: dict[str, Any], role: str, outcome: str = "upgraded", in_use:
     node["way_back"] = {"legacy_container": "present", "running": False, "obstacle": None}
 
 
+def is_back(node: dict[str, Any], running: bool = True) -> None:
+    """The host is on its legacy container again."""
+    node["journal"].update(outcome="restored", in_use=False)
+    node["installations"] = [plan_evidence.installation(node["journal"]["role"])]
+    node["installations"][0]["running"] = running
+
+
 @pytest.fixture
 def fleet() -> Fleet:
     """A fleet that was upgraded as a whole."""
@@ -91,15 +98,13 @@ def test_a_host_that_was_never_upgraded_is_told_of_and_is_no_error(fleet: Fleet)
 
 @pytest.mark.parametrize(("running", "action"), [(True, "none"), (False, "start")])
 def test_a_host_that_is_back_is_only_started_where_it_does_not_run(fleet: Fleet, running: bool, action: str) -> None:
-    fleet["w1"]["journal"].update(outcome="restored", in_use=False)
-    fleet["w1"]["way_back"]["running"] = running
+    is_back(fleet["w1"], running)
     assert actions(_rollback_plan.make_plan(fleet, settings()))["w1"] == action
 
 
 def test_a_fleet_that_is_back_needs_nothing_and_asks_nothing(fleet: Fleet) -> None:
     for node in fleet.values():
-        node["journal"].update(outcome="restored", in_use=False)
-        node["way_back"]["running"] = True
+        is_back(node)
     plan = _rollback_plan.make_plan(fleet, settings(changes=None, fleet=None))
     assert plan["refusals"] == []
     assert set(actions(plan).values()) == {"none"}
@@ -161,6 +166,12 @@ def test_a_host_without_a_way_back_is_refused_before_any_other_is_touched(fleet:
     plan = _rollback_plan.make_plan(fleet, settings())
     (refusal,) = plan["refusals"]
     assert refusal == {"host": "w2", "code": "no_way_back", "cause": "The image is gone", "way_out": "Bring it back."}
+
+
+def test_after_the_clean_up_there_is_no_way_back(fleet: Fleet) -> None:
+    fleet["w1"]["journal"]["outcome"] = "cleaned"
+    fleet["w1"]["way_back"].update(legacy_container="removed", obstacle="It was cleaned up. Restore a backup.")
+    assert codes(fleet) == {("w1", "no_way_back")}
 
 
 def test_a_removed_container_that_can_be_made_again_is_announced(fleet: Fleet) -> None:
