@@ -33,7 +33,7 @@ def switched(node: dict[str, Any], role: str, outcome: str = "upgraded", in_use:
         accepted=in_use,
         in_use=in_use,
     )
-    node["way_back"] = {"legacy_container": "present", "running": False, "obstacle": None}
+    node["way_back"] = {"legacy_container": "present", "obstacle": None}
 
 
 def is_back(node: dict[str, Any], running: bool = True) -> None:
