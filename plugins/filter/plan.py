@@ -27,15 +27,8 @@ EXTRA_ONLY = ("gpustack_batches", "gpustack_max_fail_percentage")
 
 def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The plan of docs/architecture.md for the hosts of ``settings.servers`` and ``settings.workers``."""
-    evidence: dict[str, Any] = {}
-    unassessed: dict[str, str] = {}
     hosts = list(dict.fromkeys([*settings["servers"], *settings["workers"]]))
-    for host in hosts:
-        registered = hostvars[host].get("gpustack_node_info") or {}
-        if "engine" in registered:
-            evidence[host] = registered
-        else:
-            unassessed[host] = _reason(registered)
+    evidence, unassessed = gathered(hostvars, hosts)
     try:
         return _plan.make_plan(
             evidence,
@@ -67,6 +60,19 @@ def _archive_size(path: str) -> int:
     """Size of the image archive where it lies on the controller; one that lies on the hosts is not copied."""
     archive = os.path.expanduser(path)
     return os.path.getsize(archive) if archive and os.path.exists(archive) else 0
+
+
+def gathered(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The evidence of the hosts that could be assessed, and of the others why not."""
+    evidence: dict[str, Any] = {}
+    unassessed: dict[str, str] = {}
+    for host in hosts:
+        registered = hostvars[host].get("gpustack_node_info") or {}
+        if "engine" in registered:
+            evidence[host] = registered
+        else:
+            unassessed[host] = _reason(registered)
+    return evidence, unassessed
 
 
 def _reason(registered: Mapping[str, Any]) -> str:
@@ -108,12 +114,12 @@ def report(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[st
 def _results(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     registered = {"switched": "gpustack_switched", "fleet": "gpustack_fleet", "finalized": "gpustack_finalized"}
     return {
-        host: {key: _without_invocation(hostvars[host].get(name)) for key, name in registered.items()}
+        host: {key: without_invocation(hostvars[host].get(name)) for key, name in registered.items()}
         for host in made_plan["hosts"]
     }
 
 
-def _without_invocation(result: Any) -> dict[str, Any]:
+def without_invocation(result: Any) -> dict[str, Any]:
     """A registered result; a skipped task registers nothing of use."""
     if not result or result.get("skipped"):
         return {}

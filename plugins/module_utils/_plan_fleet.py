@@ -39,11 +39,7 @@ def check_inventory(settings: Settings) -> Iterator[Problem]:
             "give each server an inventory of its own, or name one with --limit and its workers",
         )
     for host, message in sorted(settings.unassessed.items()):
-        way_out = next(
-            (hint for part, hint in ASSESSMENT_WAYS_OUT if part in message),
-            "make the host answer, or take it out of the inventory",
-        )
-        yield Problem(host, "not_assessed", f"the host could not be assessed: {message}", way_out)
+        yield not_assessed(host, message)
     for name in settings.inventory_only_extra:
         yield Problem(
             FLEET,
@@ -51,6 +47,15 @@ def check_inventory(settings: Settings) -> Iterator[Problem]:
             f"{name} is set in the inventory, where Ansible does not look for it when it forms batches",
             f"remove it there and give it on the command line: -e '{{\"{name}\": ...}}'",
         )
+
+
+def not_assessed(host: str, message: str) -> Problem:
+    """A host whose evidence is not there, with the way out where the message is known."""
+    way_out = next(
+        (hint for part, hint in ASSESSMENT_WAYS_OUT if part in message),
+        "make the host answer, or take it out of the inventory",
+    )
+    return Problem(host, "not_assessed", f"the host could not be assessed: {message}", way_out)
 
 
 def check_clocks(views: Sequence[HostView], settings: Settings) -> Iterator[Problem]:
@@ -168,7 +173,12 @@ def check_membership(views: Sequence[HostView], settings: Settings) -> Iterator[
 
 def worker_of(view: HostView, known: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The server's record of this host's worker: by uuid, else by name (as v2 matches them; facts, C11)."""
-    worker = (view.installation or {}).get("worker") or {}
+    return match_worker((view.installation or {}).get("worker"), known)
+
+
+def match_worker(found: dict[str, Any] | None, known: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The server's record of the worker that was found in an installation."""
+    worker = found or {}
     by_uuid = [each for each in known if worker.get("uuid") and each["uuid"] == worker["uuid"]]
     by_name = [each for each in known if worker.get("name") and each["name"] == worker["name"]]
     matches = by_uuid or by_name

@@ -85,7 +85,7 @@ def outcome(plan: Mapping[str, Any], results: Mapping[str, dict[str, Any]]) -> l
         out.extend(_outcome_host(host, decision, results.get(host, {}).get("switched") or {}))
     server = results.get(plan["server"] or "", {})
     out.extend(_parity_lines((server.get("switched") or {}).get("parity") or {}))
-    out.extend(_worker_lines(plan["workers"], (server.get("fleet") or {}).get("workers") or []))
+    out.extend(worker_lines(plan["workers"], (server.get("fleet") or {}).get("workers") or []))
     return out
 
 
@@ -126,7 +126,8 @@ def table_name(table: Mapping[str, Any]) -> str:
     return table["table"] if table["target"] == table["table"] else "{table} -> {target}".format(**table)
 
 
-def _worker_lines(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def worker_lines(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """State and GPUs of each worker, before and after."""
     if not after:
         return
     now = {worker["id"]: worker for worker in after}

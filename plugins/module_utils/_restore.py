@@ -114,9 +114,6 @@ def _hand_over(work: Work, start: bool) -> None:
 
 
 def _walk(work: Work) -> None:
-    with work.journal.step("undo_begin"):
-        pass
-    _have_legacy(work)
     for name, action in WAY_BACK.items():
         _step(work, name, action)
 
@@ -127,11 +124,12 @@ def _step(work: Work, name: str, action: Callable[[Work], dict[str, Any]]) -> No
         found.update(action(work))
 
 
-def _have_legacy(work: Work) -> None:
+def _have_legacy(work: Work) -> dict[str, Any]:
     """A legacy container that somebody removed is made again, under the name that a retired one has."""
     if _recreate.legacy_record(work) is None:
         with work.journal.step("recreate") as found:
             found["container"] = _recreated(work)
+    return {"legacy": name_of(_legacy(work))}
 
 
 def _recreated(work: Work) -> str:
@@ -317,6 +315,7 @@ def _wait_for_legacy(work: Work) -> None:
 
 
 WAY_BACK: dict[str, Callable[[Work], dict[str, Any]]] = {
+    "undo_begin": _have_legacy,
     "undo_stop": _stop_v2,
     "undo_set_aside": _set_aside,
     "undo_files": _put_files_back,

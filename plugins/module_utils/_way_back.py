@@ -43,14 +43,13 @@ def evidence(docker_host: str, state_dir: str) -> dict[str, Any] | None:
         record = _recreate.find_legacy(attempt, reader.inspect, entries)
         return {
             "legacy_container": REMOVED if record is None else PRESENT,
-            "running": bool(record and record["State"]["Running"]),
             "obstacle": obstacle(attempt, entries, reader.inspect, reader.image),
         }
     except (SwitchError, DockerReaderError, OSError) as error:
-        return {"legacy_container": None, "running": False, "obstacle": str(error)}
+        return {"legacy_container": None, "obstacle": str(error)}
     except KeyError as error:
         cause = f"The journal does not say {error} of its newest attempt; it was written by another version."
-        return {"legacy_container": None, "running": False, "obstacle": f"{cause} Go back with that version."}
+        return {"legacy_container": None, "obstacle": f"{cause} Go back with that version."}
 
 
 def definition(attempt: Attempt) -> dict[str, Any] | None:

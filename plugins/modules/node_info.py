@@ -738,9 +738,6 @@ way_back:
     legacy_container:
       description: V(present), V(removed), or V(null) when that cannot be read.
       type: str
-    running:
-      description: Whether the legacy container runs.
-      type: bool
     obstacle:
       description: What stands in the way, with the way out. V(null) when nothing does.
       type: str

@@ -117,6 +117,42 @@ def recorded(fleet: Fleet) -> dict[str, tuple[Any, ...]]:
     }
 
 
+#: What an inspect record says of one life of a container: its ids, its times, its state.
+PASSING = (
+    "Created",
+    "ExecIDs",
+    "GraphDriver",
+    "HostnamePath",
+    "HostsPath",
+    "Id",
+    "LogPath",
+    "ResolvConfPath",
+    "RestartCount",
+    "State",
+)
+LASTING_OF_A_NETWORK = ("Aliases", "DriverOpts", "IPAMConfig", "Links", "NetworkID")
+
+
+def definition(container: dict[str, Any]) -> dict[str, Any]:
+    """What `docker inspect` says of a container but for ids, times and state."""
+    lasting = {key: value for key, value in container.items() if key not in (*PASSING, "NetworkSettings")}
+    networks = container["NetworkSettings"]["Networks"]
+    lasting["Networks"] = {
+        name: {key: endpoint[key] for key in LASTING_OF_A_NETWORK} for name, endpoint in networks.items()
+    }
+    return lasting
+
+
+def definitions(fleet: Fleet) -> dict[str, dict[str, Any]]:
+    """The definition of each host's installation."""
+    return {name: definition(gpustack(fleet.host(name))) for name in fleet.hosts}
+
+
+def starts(fleet: Fleet) -> dict[str, str]:
+    """When each host's installation was started."""
+    return {name: gpustack(fleet.host(name))["State"]["StartedAt"] for name in fleet.hosts}
+
+
 def assert_legacy_serves(fleet: Fleet) -> None:
     """The legacy server answers under its old name, with the old password and every worker known."""
     server = fleet.host("server")

@@ -60,6 +60,11 @@ def server(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> 
     return Server(cluster, tmp_path, request.param)
 
 
+@pytest.fixture
+def newest(cluster: Cluster, tmp_path: Path) -> Server:
+    return Server(cluster, tmp_path, "2.2.3")
+
+
 def change(kind: str, what: str, *names: str) -> dict[str, Any]:
     return {"kind": kind, "change": what, "count": len(names), "names": list(names)}
 
@@ -97,6 +102,12 @@ def test_a_changed_password_is_a_change_of_its_user(server: Server) -> None:
     (found,) = server.changes()
     assert (found["kind"], found["change"], found["count"]) == ("user", "changed", 1)
     assert found["names"][0].startswith("jörg (")
+
+
+def test_the_password_of_a_new_user_comes_with_the_user(newest: Server) -> None:
+    newest.do("INSERT INTO principals (id, name) VALUES (900, 'new person')")
+    newest.do("INSERT INTO user_passwords (owner_principal_id, hashed_secret) VALUES (900, '$hash')")
+    assert newest.changes() == [change("user", "added", "new person")]
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM api_keys", "UPDATE api_keys SET deleted_at = now()"])

@@ -170,6 +170,15 @@ def test_a_reference_that_was_removed_is_given_back() -> None:
     assert engine.images[REFERENCE]["Id"] == IMAGE_ID
 
 
+def test_a_digest_cannot_be_given_back_as_a_tag() -> None:
+    record = legacy()
+    record["Config"]["Image"] = "gpustack/gpustack@sha256:" + "d" * 64
+    engine = engine_with(IMAGE_ID)
+    made = engine.records[_recreate.recreate(engine, record, "gpustack")]
+    assert made["Config"]["Image"] == IMAGE_ID
+    assert set(engine.images) == {IMAGE_ID}
+
+
 def test_an_image_that_is_gone_is_loaded_from_its_archive() -> None:
     engine = engine_with()
     engine.archives["/backup/legacy-image.tar"] = {"Id": IMAGE_ID, "RepoTags": [REFERENCE]}

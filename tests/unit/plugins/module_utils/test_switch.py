@@ -27,7 +27,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _situation,
     _switch,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work, from_entries
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, Work, from_entries
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.fake_engine import FakeEngine
 
@@ -76,6 +76,8 @@ class Host:
         self.legacy["NetworkSettings"] = {"Ports": {}, "Networks": {}}
         self.engine = FakeEngine(self.legacy)
         self.engine.on_start = self.started
+        for reference in (self.legacy["Image"], self.legacy["Config"]["Image"]):
+            self.engine.images[reference] = engine_records.image()
         self.params: dict[str, Any] = {
             "state_dir": str(self.state),
             "stop_timeout": 1,
@@ -336,6 +338,115 @@ def test_an_attempt_of_another_version_is_undone_and_begun_again(host: Host) -> 
         journal.write(json.dumps({"attempt": ATTEMPT, "step": "frobnicate", "state": "done"}) + "\n")
     assert host.run()["outcome"] == "upgraded"
     assert_upgraded(host)
+
+
+def prune(host: Host) -> None:
+    """Somebody removes the retired container."""
+    host.engine.remove(f"gpustack-legacy-{ATTEMPT}")
+
+
+def made_again(host: Host) -> dict[str, Any]:
+    return next(record for record in host.engine.records.values() if record["Name"] == "/gpustack")
+
+
+def test_a_legacy_container_that_somebody_removed_is_made_again_from_its_definition(host: Host) -> None:
+    host.run()
+    prune(host)
+    host.go_back()
+    record = made_again(host)
+    assert record["Config"]["Cmd"] == host.legacy["Config"]["Cmd"]
+    assert record["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    assert host.files() == host.before
+    assert host.outcome() == "restored"
+    assert set(host.containers()) == {"gpustack", f"gpustack-failed-{ATTEMPT}"}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["recreate", "undo_begin", "undo_rename"])
+def test_killed_while_it_is_made_again_there_is_one_in_the_end(host: Host, step: str, when: str) -> None:
+    host.run()
+    prune(host)
+    writer = _journal.Journal(str(host.state), ATTEMPT, _journal.parse_fault(f"{step}:{when}:kill"))
+    killed(lambda: _restore.undo(host.work(host.attempt(), writer), start=False), host)
+    host.go_back()
+    assert made_again(host)["Config"]["Cmd"] == host.legacy["Config"]["Cmd"]
+    assert set(host.containers()) == {"gpustack", f"gpustack-failed-{ATTEMPT}"}
+
+
+def test_nothing_can_start_it_before_it_serves_again(host: Host) -> None:
+    host.run()
+    prune(host)
+    writer = _journal.Journal(str(host.state), ATTEMPT, _journal.parse_fault("undo_prove:before:raise"))
+    with pytest.raises(_journal.InjectedError):
+        _restore.undo(host.work(host.attempt(), writer), start=False)
+    assert made_again(host)["HostConfig"]["RestartPolicy"]["Name"] == "no"
+
+
+def test_without_its_definition_nothing_is_touched(host: Host) -> None:
+    host.run()
+    prune(host)
+    (host.backups / ATTEMPT / "container.json").unlink()
+    before = host.containers()
+    writer = _journal.Journal(str(host.state), ATTEMPT)
+    with pytest.raises(SwitchError, match=r"container\.json is gone"):
+        _restore.undo(host.work(host.attempt(), writer), start=False)
+    assert host.containers() == before
+
+
+def test_an_attempt_whose_legacy_container_was_removed_begins_again_with_the_one_that_was_made(host: Host) -> None:
+    run_and_be_killed(host, "start:after:kill")
+    prune(host)
+    assert host.run()["outcome"] == "upgraded"
+    begun = _journal.last_detail(_journal.read_entries(str(host.state)), "begin", "started")
+    assert begun is not None
+    assert host.engine.records[begun["legacy_id"]]["Name"] == f"/gpustack-legacy-{ATTEMPT}"
+
+
+def model_container(name: str, running: bool = True) -> dict[str, Any]:
+    record = engine_records.container(name=name, image="gpustack/runner:cuda", running=running)
+    record["Config"]["Labels"] = {"runtime.gpustack.ai/workload": "qwen3"}
+    return record
+
+
+def test_the_model_containers_of_v2_are_stopped_and_kept(host: Host) -> None:
+    host.run()
+    host.engine.records["qwen3"] = {**model_container("qwen3"), "Id": "qwen3"}
+    host.go_back()
+    assert host.containers()["qwen3"] == (False, "no")
+
+
+def test_the_result_says_what_was_put_right_and_where_v2s_files_are(host: Host) -> None:
+    host.run()
+    (host.data / "worker_uuid").write_text("overwritten by v2")
+    writer = _journal.Journal(str(host.state), ATTEMPT)
+    result = _restore._back(host.work(host.attempt(), writer), "upgraded")
+    assert result["restored_files"] == ["worker_uuid (content)"]
+    assert result["set_aside"] == {
+        "containers": [f"gpustack-failed-{ATTEMPT}"],
+        "directories": [str(host.data / f".gpustack-v2-{ATTEMPT}")],
+    }
+    assert result["recreated"] is False
+    assert result["downtime"] >= 0
+    assert_legacy(host, running=True)
+
+
+def test_what_was_put_right_before_a_kill_is_still_told(host: Host) -> None:
+    host.run()
+    (host.data / "worker_uuid").write_text("overwritten by v2")
+    writer = _journal.Journal(str(host.state), ATTEMPT, _journal.parse_fault("undo_files:after:kill"))
+    killed(lambda: _restore.undo(host.work(host.attempt(), writer), start=False), host)
+    result = _restore._back(host.work(host.attempt(), _journal.Journal(str(host.state), ATTEMPT)), "unfinished")
+    assert result["restored_files"] == ["worker_uuid (content)"]
+
+
+def test_a_legacy_container_that_does_not_answer_fails_with_the_way_out(host: Host) -> None:
+    host.run()
+    command = made_again(host)["Config"]["Cmd"]
+    assert command
+    host.engine.records[host.legacy["Id"]]["Config"]["Cmd"] = ["--server-url", "http://s", "--worker-port", "1"]
+    with pytest.raises(SwitchError, match=r"docker logs gpustack.*same command again"):
+        _restore._back(host.work(host.attempt(), _journal.Journal(str(host.state), ATTEMPT)), "upgraded")
+    assert host.outcome() == "unfinished"
 
 
 def run_and_be_killed(host: Host, fault: str) -> None:

@@ -9,11 +9,13 @@ PostgreSQL's part (schema head, rows) is proven by the end-to-end tests against 
 
 from __future__ import annotations
 
+import http.server
 import os
 import sqlite3
 import stat
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 
@@ -56,6 +58,7 @@ class Server:
         self.legacy["State"]["StartedAt"] = "2026-01-01T00:00:00.000000000Z"
         self.engine = FakeEngine(self.legacy)
         self.warnings: list[str] = []
+        self.connection: Any = None
         self.params: dict[str, Any] = {
             "stop_timeout": 1,
             "ready_timeout": 0,
@@ -193,6 +196,66 @@ def test_what_v2_overwrote_is_put_aside_before_the_old_bytes_come_back(server: S
     aside = server.data / f".gpustack-v2-{ATTEMPT}"
     assert (aside / "token").read_text() == "gpustack_new\n"
     assert (aside / "postgresql").is_dir()
+
+
+class LegacyAnswers(http.server.BaseHTTPRequestHandler):
+    """The legacy server's /readyz."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_args: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def legacy_port() -> Iterator[int]:
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LegacyAnswers)
+    threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
+    yield listener.server_port
+    listener.shutdown()
+    listener.server_close()
+
+
+def switched(server: Server, port: int) -> None:
+    server.legacy["Config"]["Cmd"] = ["--disable-worker", "--port", str(port)]
+    server.step("stop", _switch_steps.stop_legacy)
+    server.save()
+
+
+def serving(server: Server, statement: str | None = None) -> None:
+    """The legacy server opens its database when it starts, and writes to it."""
+
+    def opens(_record: dict[str, Any]) -> None:
+        server.connection = sqlite3.connect(str(server.data / "database.db"), isolation_level=None)
+        server.connection.execute(statement or "SELECT * FROM users").fetchall()
+
+    server.engine.on_start = opens
+
+
+def test_the_legacy_server_is_back_when_it_has_the_rows_that_were_saved(server: Server, legacy_port: int) -> None:
+    switched(server, legacy_port)
+    serving(server)
+    _restore.undo(server.work, start=True)
+    rows = _journal.last_detail(server.work.journal.entries(), "undo_rows", "done")
+    assert rows == {"tables": {"users": 1}}
+
+
+def test_a_legacy_server_with_other_rows_is_not_back(server: Server, legacy_port: int) -> None:
+    switched(server, legacy_port)
+    serving(server, "DELETE FROM users")
+    with pytest.raises(GateError, match="users has 0 rows, not 1"):
+        _restore.undo(server.work, start=True)
+    assert _journal.outcome_of(server.work.journal.entries()) == "unfinished"
+
+
+def test_a_legacy_server_that_ran_since_has_newer_rows_than_the_backup(server: Server, legacy_port: int) -> None:
+    switched(server, legacy_port)
+    serving(server, "DELETE FROM users")
+    server.engine.start(server.legacy["Id"])
+    _restore.undo(server.work, start=True)
+    assert _journal.outcome_of(server.work.journal.entries()) == "restored"
 
 
 def test_a_migration_is_followed_to_its_end(server: Server) -> None:
