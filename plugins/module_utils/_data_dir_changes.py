@@ -77,8 +77,19 @@ def modes_to_open(data_dir: str) -> dict[str, tuple[int, int]]:
 def apply_modes(modes: Mapping[str, int]) -> None:
     """Set modes in the order given; a path that is gone is skipped."""
     for path, mode in modes.items():
-        if os.path.lexists(path) and _mode(path) != mode:
+        if has_other_mode(path, mode):
             os.chmod(path, mode)
+
+
+def has_other_mode(path: str, mode: int) -> bool:
+    """Whether a path is there with another mode."""
+    return os.path.lexists(path) and _mode(path) != mode
+
+
+def set_aside_directories(data_dir: str, attempt: str) -> list[str]:
+    """The directories in which v2's files of an attempt lie."""
+    found = fnmatch.filter(os.listdir(data_dir), SET_ASIDE_PREFIX + attempt + "*")
+    return sorted(os.path.join(data_dir, name) for name in found)
 
 
 def _directories(data_dir: str) -> list[str]:

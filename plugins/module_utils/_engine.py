@@ -129,6 +129,11 @@ class Engine:
         with open(archive, "rb") as content, self._patient():
             self._ask("load " + archive, self.client.images.load, content)
 
+    def save_image(self, reference: str) -> Iterator[bytes]:
+        """What ``docker save`` writes, block by block."""
+        with self._patient():
+            yield from self._ask("save " + reference, self._api.get_image, reference)
+
     def tag_image(self, image: str, reference: str) -> None:
         """Give an image a further reference."""
         self._ask(f"tag image {image} as {reference}", self._api.tag, image, *_name_and_tag(reference))

@@ -11,6 +11,7 @@ Details are for recovery and for people; they never hold a secret.
 
 from __future__ import annotations
 
+import calendar
 import json
 import os
 import signal
@@ -138,6 +139,12 @@ def newest_attempt(entries: list[dict[str, Any]]) -> str | None:
     return entries[-1]["attempt"] if entries else None
 
 
+def newest_entries(state_dir: str) -> list[dict[str, Any]]:
+    """The entries of the attempt that was worked on last."""
+    entries = read_entries(state_dir)
+    return [entry for entry in entries if entry["attempt"] == newest_attempt(entries)]
+
+
 def last_detail(entries: list[dict[str, Any]], step: str, state: str) -> dict[str, Any] | None:
     """The detail of the newest entry of a step in a state."""
     for entry in reversed(entries):
@@ -154,20 +161,56 @@ def outcome_of(entries: list[dict[str, Any]]) -> str:
     return outcome
 
 
+def since_begin(entries: list[dict[str, Any]], mark: tuple[str, str]) -> list[dict[str, Any]]:
+    """The entries of a step in a state since the attempt began last, oldest first."""
+    found: list[dict[str, Any]] = []
+    for entry in entries:
+        if (entry["step"], entry["state"]) == ("begin", STARTED):
+            found = []
+        if (entry["step"], entry["state"]) == mark:
+            found.append(entry)
+    return found
+
+
+def seconds_between(entries: list[dict[str, Any]], begun: tuple[str, str], ended: tuple[str, str]) -> float | None:
+    """Seconds between the first entry of one kind and the last of another, since the attempt began last."""
+    first, last = since_begin(entries, begun), since_begin(entries, ended)
+    return round(seconds_of(last[-1]["time"]) - seconds_of(first[0]["time"]), 3) if first and last else None
+
+
+def was_accepted(entries: list[dict[str, Any]]) -> bool:
+    """Whether v2 was accepted since the attempt began last: workers may have followed."""
+    return bool(since_begin(entries, ("accept", DONE)))
+
+
+def is_in_use(entries: list[dict[str, Any]]) -> bool:
+    """Whether people may have worked with v2 and nobody has agreed yet to give that up."""
+    return was_accepted(entries) and not since_begin(entries, ("undo_stop", STARTED))
+
+
 def summary(state_dir: str) -> dict[str, Any]:
     """The newest attempt as evidence; reads only."""
-    entries = read_entries(state_dir)
-    attempt = newest_attempt(entries)
-    own = [entry for entry in entries if entry["attempt"] == attempt]
+    return summary_of(newest_entries(state_dir))
+
+
+def summary_of(own: list[dict[str, Any]]) -> dict[str, Any]:
+    """The same from the entries of the attempt; without any, what a host says on which nothing was ever switched."""
     begin = last_detail(own, "begin", STARTED) or {}
+    stopped = since_begin(own, ("stop", DONE))
     return {
-        "attempt": attempt,
+        "attempt": newest_attempt(own),
         "step": own[-1]["step"] if own else None,
         "state": own[-1]["state"] if own else None,
         "outcome": outcome_of(own),
         "release": begin.get("release"),
         "legacy_name": begin.get("legacy_name"),
         "backup": begin.get("backup"),
+        "role": begin.get("role"),
+        "container_name": begin.get("container_name"),
+        "data_dir": begin.get("data_dir"),
+        "stopped_at": seconds_of(stopped[-1]["time"]) if stopped else None,
+        "accepted": was_accepted(own),
+        "in_use": is_in_use(own),
     }
 
 
@@ -175,6 +218,12 @@ def iso_utc(moment: float) -> str:
     """A moment as ISO 8601 in UTC, to the millisecond."""
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
     return f"{whole}.{int(moment * 1000) % 1000:03d}Z"
+
+
+def seconds_of(moment: str) -> float:
+    """The seconds since the epoch of a moment as `iso_utc` writes it."""
+    whole, _point, fraction = moment.rstrip("Z").partition(".")
+    return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction or 0}")
 
 
 def _parse(line: str) -> dict[str, Any] | None:

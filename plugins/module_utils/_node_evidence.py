@@ -24,6 +24,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _sqlite_reader,
     _supervisors,
     _systemd_unit,
+    _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import (
@@ -101,6 +102,7 @@ def assembled(
             "state": _host_facts.filesystem(request.state_dir, mountinfo),
         },
         "journal": journal(request.state_dir),
+        "way_back": _way_back.evidence(request.docker_host, request.state_dir),
         "lock": lock(request.state_dir),
         "gpu": gpu.result(),
         "libraries": libraries.result(),
@@ -268,8 +270,7 @@ def journal(state_dir: str) -> dict[str, Any]:
     try:
         return dict(_journal.summary(state_dir), error=None)
     except OSError as error:
-        unread = dict.fromkeys(("attempt", "step", "state", "release", "legacy_name", "backup"))
-        return dict(unread, outcome="none", error=str(error))
+        return dict(_journal.summary_of([]), error=str(error))
 
 
 def lock(state_dir: str) -> dict[str, Any]:

@@ -30,6 +30,9 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._parity_rules im
 NAMED_DIFFERENCES = 20
 _BATCH = 10000
 
+#: What can be the matter with a row.
+ROW_MISSING, ROW_NEW, VALUE_DIFFERS = "row is missing", "row is new and nothing explains it", "value differs"
+
 # Type numbers of PostgreSQL (pg_type.dat): they never change.
 _BOOL, _JSON, _JSONB, _DATE, _TIMESTAMP, _TIMESTAMPTZ = 16, 114, 3802, 1082, 1114, 1184
 
@@ -56,7 +59,7 @@ def compare(sqlite_path: str, connection: Any, release: str) -> dict[str, Any]:
     started = time.monotonic()
     target = _releases.find(release, allow_unproven=True)
     try:
-        with _opened(sqlite_path) as source:
+        with opened(sqlite_path) as source:
             tables = [_TableComparison(rule, source, connection, sqlite_path).report() for rule in rules_for(release)]
             heads = _schema_heads(source, connection, target)
             warnings = _instance_warnings(source, tables)
@@ -117,7 +120,7 @@ def _difference_text(difference: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def opened(path: str) -> Iterator[Any]:
     """The recovered copy, for reading. A database that still needs a WAL or journal is not one."""
     if sqlite3 is None:
         raise ParityError("Python's sqlite3 module is missing; install it, or set ansible_python_interpreter.")
@@ -268,7 +271,7 @@ class _TableComparison:
         self.before += 1
         reason = self._drop_reason(old)
         if reason is None:
-            self._differ(old[:width], None, "row is missing")
+            self._differ(old[:width], None, ROW_MISSING)
         else:
             self.dropped[reason] = self.dropped.get(reason, 0) + 1
 
@@ -279,7 +282,7 @@ class _TableComparison:
             if added.explains(row, above):
                 self.added[added.reason] = self.added.get(added.reason, 0) + 1
                 return
-        self._differ(new[:width], None, "row is new and nothing explains it")
+        self._differ(new[:width], None, ROW_NEW)
 
     def _both(self, old: Any, new: Any, compare_rows: Callable[[Any, Any], bool | None], width: int) -> None:
         self.before += 1
@@ -383,7 +386,7 @@ class _TableComparison:
                 derived = derived or expected != was
                 if new[place] != expected and not self._tolerated(column, expected, new[place], old_row, new_row):
                     different = True
-                    self._differ(old[:width], column.target, "value differs")
+                    self._differ(old[:width], column.target, VALUE_DIFFERS)
             return None if different else not derived
 
         return compare_columns

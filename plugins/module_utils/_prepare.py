@@ -13,12 +13,26 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _fleet_records,
     _gpu_trial,
     _image,
+    _legacy_image,
     _libraries,
+    _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader, DockerReaderError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine, EngineError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock, LockHeldError
+
+#: What the parts raise when the host cannot be prepared.
+EXPECTED = (
+    _image.ImageError,
+    _gpu_trial.TrialError,
+    _legacy_image.LegacyImageError,
+    _snapshot.SnapshotError,
+    DockerReaderError,
+    EngineError,
+    LockHeldError,
+    OSError,
+)
 
 
 class PrepareError(Exception):
@@ -42,7 +56,7 @@ def run(
                 _prepare(params, False, result, report, run_command)
     except _libraries.LibrariesError as error:
         raise PrepareError(str(error), {**_facts(result), "wheels_wanted": error.wanted}) from None
-    except (_image.ImageError, _gpu_trial.TrialError, DockerReaderError, EngineError, LockHeldError, OSError) as error:
+    except EXPECTED as error:
         raise PrepareError(str(error), _facts(result)) from None
     return result
 
@@ -64,6 +78,9 @@ def _prepare(
     _have_libraries(params, reader, check_mode, result, run_command)
     if not (params["prepare_image"] or params["prepare_trial"]):
         return
+    if params["backup_legacy_image"]:
+        report("legacy image")
+        _save_legacy_image(params, reader, check_mode, result)
     report("image")
     _have_image(params, reader, check_mode, result)
     if not check_mode:
@@ -118,6 +135,18 @@ def _have_image(params: Mapping[str, Any], reader: DockerReader, check_mode: boo
             "as `docker image ls` shows it"
         )
     result["image"] = found
+
+
+def _save_legacy_image(
+    params: Mapping[str, Any], reader: DockerReader, check_mode: bool, result: dict[str, Any]
+) -> None:
+    record = reader.inspect(params["installation"] or "")
+    if record is None or _legacy_image.find(params["backup_dir"], record) is not None:
+        return
+    if not check_mode:
+        _legacy_image.save(Engine(params["docker_host"]), record, params["backup_dir"])
+    path = _legacy_image.archive_path(params["backup_dir"], record["Image"])
+    _note(result, [f"save image {record['Config']['Image']} to {path}"])
 
 
 def _try_image(params: Mapping[str, Any], result: dict[str, Any]) -> None:

@@ -52,13 +52,13 @@ def recreate(engine: Engine, record: Mapping[str, Any], name: str, image_archive
 
 def legacy_record(work: Work) -> dict[str, Any] | None:
     """The attempt's legacy container, the recreated one where the first one is gone; None when there is neither."""
-    return find_legacy(work.attempt, work.engine.inspect, work.journal.entries())
+    return find(work.engine.inspect, work.attempt, work.journal.entries())
 
 
-def find_legacy(
-    attempt: Attempt, inspect: Callable[[str], dict[str, Any] | None], entries: list[dict[str, Any]]
+def find(
+    inspect: Callable[[str], dict[str, Any] | None], attempt: Attempt, entries: list[dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """The same, by whoever reads the engine. A container that goes with its stop is also known by its names."""
+    """The same from a journal's entries of the attempt, by whatever reads the engine."""
     recreated = last_detail(entries, "recreate", DONE)
     names = [attempt.legacy_id, *([recreated["container"]] if recreated else [])]
     if attempt.is_throwaway:
@@ -148,13 +148,19 @@ def _require_image(engine: Engine, record: Mapping[str, Any], archive: str | Non
     if engine.image(wanted) is None and archive:
         engine.load_image(archive)
     if engine.image(wanted) is None:
-        without = "" if archive is None else f", nor in {archive}"
-        raise SwitchError(
-            f"The image of the legacy container, {reference} ({wanted}), is not on this host any more{without}. Bring "
-            f"it back ('docker pull {reference}' where that tag did not move, else 'docker save' on a host that has it "
-            "and 'docker load' here), then run again. Nothing was changed."
-        )
+        raise SwitchError(missing_image(record, archive))
     return _reference_for(engine, wanted, reference)
+
+
+def missing_image(record: Mapping[str, Any], archive: str | None) -> str:
+    """Cause and way out when the legacy container's image is neither on the host nor in an archive."""
+    wanted, reference = record["Image"], record["Config"]["Image"]
+    without = "" if archive is None else f", nor in {archive}"
+    return (
+        f"The image of the legacy container, {reference} ({wanted}), is not on this host any more{without}. Bring it "
+        f"back ('docker pull {reference}' where that tag did not move, else 'docker save' on a host that has it and "
+        "'docker load' here), then run again. Nothing was changed."
+    )
 
 
 def _reference_for(engine: Engine, wanted: str, reference: str) -> str:

@@ -4,11 +4,13 @@
 
 """Everything back: v2's containers and files aside, the legacy files proven, the old container under its name.
 
-Every action looks first whether it is done already, so that a way back that was interrupted is simply walked again.
+A legacy container that somebody removed is made again first. Every action looks whether it is done already, so that a
+way back that was interrupted is simply walked again.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from typing import Any, Callable, Mapping
@@ -17,9 +19,12 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
     _endpoints,
     _gates,
+    _journal,
+    _legacy_gate,
     _recreate,
     _snapshot,
     _supervised,
+    _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     NO_RESTART,
@@ -44,6 +49,9 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import summary as journal_summary
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
+
+#: The label of every container that gpustack-runtime deploys for a model.
+MODEL_LABEL = "runtime.gpustack.ai/workload"
 
 
 def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
@@ -71,60 +79,99 @@ def _found(params: Mapping[str, Any]) -> dict[str, Any]:
     if summary["outcome"] == "none":
         return {"changed": False, "outcome": "none", "warnings": []}
     attempt = _newest(params)
-    running = False
-    if summary["outcome"] == "restored":
-        reader = DockerReader(params["docker_host"])
-        entries = [entry for entry in read_entries(params["state_dir"]) if entry["attempt"] == attempt.name]
-        record = _recreate.find_legacy(attempt, reader.inspect, entries)
-        running = record is not None and is_running(record)
+    entries, reader = _journal.newest_entries(params["state_dir"]), DockerReader(params["docker_host"])
+    record = _recreate.find(reader.inspect, attempt, entries)
+    running = record is not None and is_running(record)
     changed = summary["outcome"] != "restored" or (params["start"] and not running)
+    obstacle = _way_back.obstacle(attempt, entries, reader.inspect, reader.image) if changed else None
+    if obstacle:
+        raise SwitchError(obstacle)
     return {"changed": changed, "outcome": summary["outcome"], "warnings": [], **facts_of(attempt)}
 
 
 def _back(work: Work, outcome: str) -> dict[str, Any]:
-    start = work.params["start"]
-    if outcome == "restored":
-        _hand_over(work, start)
-    else:
-        undo(work, start)
-    return {"outcome": "restored", "legacy_container": work.attempt.legacy_name}
+    attempt, start = work.attempt, work.params["start"]
+    try:
+        if outcome == "restored":
+            _have_legacy(work)
+            _step(work, "undo_rename", _take_name_back)
+            _hand_over(work, start)
+        else:
+            undo(work, start)
+    except _gates.GateError as error:
+        raise SwitchError(
+            f"{error} v2 is set aside and {attempt.legacy_name} was started; see why with: docker logs "
+            f"{attempt.legacy_name}. Then run the same command again."
+        ) from error
+    return {"outcome": "restored", "legacy_container": attempt.legacy_name, **_way_back.summary(work)}
 
 
-def go_back(work: Work) -> None:
-    """Back to the legacy files and container, stopped: where the same attempt can begin again."""
-    _walk(work, WAY_BACK)
+def go_back(work: Work) -> Work:
+    """Back to the legacy files and container, stopped: where the same attempt can begin again, with what it finds."""
+    _walk(work)
+    return dataclasses.replace(work, attempt=work.attempt.replaced(legacy_id=_legacy(work)["Id"]))
 
 
 def undo(work: Work, start: bool) -> None:
     """All the way back, which ends the attempt; the old container serves again when ``start`` is set."""
-    _walk(work, WAY_BACK)
+    _walk(work)
     _hand_over(work, start)
 
 
 def _hand_over(work: Work, start: bool) -> None:
+    unused = not _legacy_ran_since_stop(work)
     with work.journal.step("undo_start", {"start": start}):
         _start_legacy(work, start)
+    if start and unused and work.attempt.serves:
+        with work.journal.step("undo_rows") as found:
+            found.update(_same_rows(work))
     with work.journal.step("undo_done"):
         pass
 
 
-def _walk(work: Work, steps: Mapping[str, Callable[[Work], dict[str, Any]]]) -> None:
-    for name, action in steps.items():
-        with work.journal.step(name) as found:
-            found.update(action(work))
+def _walk(work: Work) -> None:
+    with work.journal.step("undo_begin"):
+        pass
+    _have_legacy(work)
+    for name, action in WAY_BACK.items():
+        _step(work, name, action)
 
 
-def _require_legacy(work: Work) -> dict[str, Any]:
-    return {"legacy": name_of(_legacy(work))}
+def _step(work: Work, name: str, action: Callable[[Work], dict[str, Any]]) -> None:
+    announced = ANNOUNCED[name](work) if name in ANNOUNCED else {}
+    with work.journal.step(name, announced) as found:
+        found.update(action(work))
+
+
+def _have_legacy(work: Work) -> None:
+    """A legacy container that somebody removed is made again, under the name that a retired one has."""
+    if _recreate.legacy_record(work) is None:
+        with work.journal.step("recreate") as found:
+            found["container"] = _recreated(work)
+
+
+def _recreated(work: Work) -> str:
+    attempt = work.attempt
+    half_done = work.engine.inspect(attempt.retired_name)
+    if half_done is not None and half_done["State"]["Status"] != "created":
+        return str(half_done["Id"])  # somebody made it again by hand
+    if half_done is not None:
+        work.engine.remove(half_done["Id"])
+    record = _way_back.definition(attempt)
+    if record is None:
+        raise SwitchError(f"{_way_back.definition_path(attempt)} is gone; the container cannot be made again.")
+    # Nothing may start it before it is to serve again, a restart of the engine neither.
+    host = {**record["HostConfig"], "AutoRemove": False, "RestartPolicy": NO_RESTART}
+    pinned = {**record, "HostConfig": host}
+    return _recreate.recreate(work.engine, pinned, attempt.retired_name, _way_back.archive(attempt, record))
 
 
 def _legacy(work: Work) -> dict[str, Any]:
     record = _recreate.legacy_record(work)
     if record is None:
         raise SwitchError(
-            f"The legacy container {work.attempt.legacy_name} ({work.attempt.legacy_id[:12]}) is gone, so it cannot be "
-            f"started again. Its definition lies in {work.attempt.backup}/container.json and its files in "
-            f"{work.attempt.data_dir}: create it anew from them, and remove nothing."
+            f"The legacy container {work.attempt.legacy_name} was removed while the way back was under way. Run the "
+            "same command again: it is made again from its definition."
         )
     return record
 
@@ -138,7 +185,19 @@ def _stop_v2(work: Work) -> dict[str, Any]:
         if is_running(record):
             work.engine.stop(record["Id"], work.params["stop_timeout"])
             stopped.append(name_of(record))
-    return {"stopped": stopped}
+    return {"stopped": stopped, "models": _stop_models(work)}
+
+
+def _stop_models(work: Work) -> list[str]:
+    """The containers in which v2's worker ran its models: they go on without it, and hold the GPUs."""
+    stopped = []
+    for record in work.engine.with_label(MODEL_LABEL) if work.attempt.works else []:
+        if record["HostConfig"]["RestartPolicy"]["Name"] not in ("", "no"):
+            work.engine.set_restart_policy(record["Id"], NO_RESTART)
+        if is_running(record):
+            work.engine.stop(record["Id"], work.params["stop_timeout"])
+            stopped.append(name_of(record))
+    return stopped
 
 
 def _set_aside(work: Work) -> dict[str, Any]:
@@ -163,17 +222,36 @@ def _legacy_ran_since_stop(work: Work) -> bool:
     return not stops or _legacy(work)["State"]["StartedAt"][:23] > stops[-1]["time"][:23]
 
 
+def _what_differs(work: Work) -> dict[str, Any]:
+    """What `undo_files` is about to put right; journaled before it does."""
+    modes = {path: now for path, now in _modes_before(work).items() if _data_dir_changes.has_other_mode(path, now)}
+    return {
+        "differs": [difference._asdict() for difference in _differences(work)],
+        "modes": {path: f"{mode:04o}" for path, mode in modes.items()},
+    }
+
+
+def _differences(work: Work) -> list[_snapshot.Difference]:
+    attempt = work.attempt
+    if not os.path.exists(attempt.manifest) or _legacy_ran_since_stop(work):
+        return []
+    return _snapshot.compare_with(attempt.data_dir, _snapshot.read_manifest(attempt.backup))
+
+
+def _modes_before(work: Work) -> dict[str, int]:
+    permissions = last_detail(work.journal.entries(), "permissions", STARTED) or {}
+    return {path: int(mode, 8) for path, mode in permissions.get("modes", {}).items()}
+
+
 def _put_files_back(work: Work) -> dict[str, Any]:
     attempt = work.attempt
-    restored: list[str] = []
-    if os.path.exists(attempt.manifest) and not _legacy_ran_since_stop(work):
+    if _differences(work):
         manifest = _snapshot.read_manifest(attempt.backup)
         aside = os.path.join(attempt.data_dir, SET_ASIDE_PREFIX + attempt.name)
         _keep_changed(attempt.data_dir, manifest, aside)
-        restored = _snapshot.restore_files(attempt.backup, attempt.data_dir, manifest, aside=aside)
-    permissions = last_detail(work.journal.entries(), "permissions", STARTED) or {}
-    _data_dir_changes.apply_modes({path: int(mode, 8) for path, mode in permissions.get("modes", {}).items()})
-    return {"restored": restored}
+        _snapshot.restore_files(attempt.backup, attempt.data_dir, manifest, aside=aside)
+    _data_dir_changes.apply_modes(_modes_before(work))
+    return {}
 
 
 def _keep_changed(data_dir: str, manifest: dict[str, Any], aside: str) -> None:
@@ -185,22 +263,21 @@ def _keep_changed(data_dir: str, manifest: dict[str, Any], aside: str) -> None:
 
 
 def _take_name_back(work: Work) -> dict[str, Any]:
-    attempt, record = work.attempt, _legacy(work)
-    if name_of(record) != attempt.legacy_name:
-        work.engine.rename(record["Id"], attempt.legacy_name)
+    record = _legacy(work)
+    if name_of(record) != work.attempt.legacy_name:
+        work.engine.rename(record["Id"], work.attempt.legacy_name)
     return {}
 
 
 def _prove(work: Work) -> dict[str, Any]:
     """The database is what was saved, byte for byte; nothing is started before that."""
     attempt = work.attempt
-    if not os.path.exists(attempt.manifest) or _legacy_ran_since_stop(work):
-        return {"proven": False}  # nothing was created before the backup was complete; or the files are newer than it
-    changed = [
-        difference
-        for difference in _snapshot.compare_with(attempt.data_dir, _snapshot.read_manifest(attempt.backup))
-        if difference.what in ("content", "absent", "present")
-    ]
+    if _legacy_ran_since_stop(work):
+        return {"proven": False}  # the files are newer than the backup
+    if not os.path.exists(attempt.manifest):
+        _warn_without_backup(work)
+        return {"proven": False}
+    changed = [difference for difference in _differences(work) if difference.what in ("content", "absent", "present")]
     if changed:
         names = ", ".join(sorted({difference.name for difference in changed}))
         raise SwitchError(
@@ -208,6 +285,15 @@ def _prove(work: Work) -> dict[str, Any]:
             "Stop it and run again; the old container was not started."
         )
     return {"proven": True}
+
+
+def _warn_without_backup(work: Work) -> None:
+    """Nothing is created before the backup is complete; one that is gone afterwards was removed by somebody."""
+    if last_detail(work.journal.entries(), "create", STARTED) is not None:
+        work.warn(
+            f"The backup {work.attempt.backup} is not there any more, so the legacy files in {work.attempt.data_dir} "
+            "could not be held against it; they were left as they are."
+        )
 
 
 def _start_legacy(work: Work, start: bool) -> None:
@@ -221,6 +307,14 @@ def _start_legacy(work: Work, start: bool) -> None:
     _supervised.drop_copy(work)
 
 
+def _same_rows(work: Work) -> dict[str, Any]:
+    attempt = work.attempt
+    if not os.path.exists(attempt.manifest):
+        return {}
+    saved = _snapshot.read_manifest(attempt.backup)["database"]["counts"]
+    return {"tables": _legacy_gate.rows(attempt.data_dir, saved)}
+
+
 def _wait_for_legacy(work: Work) -> None:
     record = _legacy(work)
     endpoints = _endpoints.legacy_endpoints(record, describe(record).settings, work.attempt.role)
@@ -228,10 +322,11 @@ def _wait_for_legacy(work: Work) -> None:
 
 
 WAY_BACK: dict[str, Callable[[Work], dict[str, Any]]] = {
-    "undo_begin": _require_legacy,
     "undo_stop": _stop_v2,
     "undo_set_aside": _set_aside,
     "undo_files": _put_files_back,
     "undo_rename": _take_name_back,
     "undo_prove": _prove,
 }
+#: What the journal must hold before a step changes it.
+ANNOUNCED: dict[str, Callable[[Work], dict[str, Any]]] = {"undo_files": _what_differs}

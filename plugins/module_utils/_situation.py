@@ -21,10 +21,10 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _layer,
     _recreate,
     _releases,
-    _supervised,
     _supervisors,
     _systemd_unit,
     _takeover,
+    _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     Attempt,
@@ -102,15 +102,13 @@ def _interrupted(
     attempt = from_entries(own)
     if accepted(own):
         return Situation(FINISH, attempt, {}, {}, [])
-    legacy = _recreate.find_legacy(attempt, reader.inspect, own)
-    if legacy is None:
-        raise SwitchError(
-            f"Attempt {attempt.name} was interrupted, and its legacy container {attempt.legacy_name} "
-            f"({attempt.legacy_id[:12]}) is gone. Its definition lies in {attempt.backup}/container.json: create it "
-            "anew from there, and remove nothing."
-        )
-    if attempt.is_throwaway and not is_running(legacy):
-        legacy = _supervised.saved_definition(attempt) or legacy  # what is there is a copy, which lacks --rm
+    obstacle = _way_back.obstacle(attempt, own, reader.inspect, reader.image)
+    if obstacle:
+        raise SwitchError(f"Attempt {attempt.name} was interrupted, and this host has to go back first. {obstacle}")
+    legacy = _recreate.find(reader.inspect, attempt, own)
+    if legacy is None or (attempt.is_throwaway and not is_running(legacy)):
+        # Of a container that goes with its stop a copy is left, which lacks --rm.
+        legacy = _way_back.definition(attempt) or legacy or {}
     wanted = _with_request(attempt, params)
     return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image)
 

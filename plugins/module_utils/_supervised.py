@@ -13,13 +13,11 @@ back when it is started: the engine deletes a stopped --rm container when it sta
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import time
 from typing import Any, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _gates, _systemd_unit
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, Attempt, SwitchError, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _gates, _systemd_unit, _way_back
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, SwitchError, Work
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import MissingError, is_running, name_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._recreate import legacy_record, recreate
 
@@ -75,16 +73,6 @@ def start(work: Work) -> None:
         _note(work, _wait_until_it_runs(work))
 
 
-def saved_definition(attempt: Attempt) -> dict[str, Any] | None:
-    """The container's definition as it was before anything was changed; None when it was not saved yet."""
-    try:
-        with open(os.path.join(attempt.backup, "container.json"), encoding="utf-8") as saved:
-            definition: dict[str, Any] = json.load(saved)
-    except FileNotFoundError:
-        return None
-    return definition
-
-
 def _legacy(work: Work) -> dict[str, Any]:
     record = legacy_record(work)
     if record is None:
@@ -107,7 +95,7 @@ def _as_it_was(work: Work) -> dict[str, Any]:
     attempt, record = work.attempt, _legacy(work)
     if not attempt.kept_by.get("auto_remove") or record["HostConfig"]["AutoRemove"]:
         return record
-    definition = saved_definition(attempt)
+    definition = _way_back.definition(attempt)
     if definition is None:
         return record  # it was not even stopped
     if name_of(record) != attempt.retired_name:

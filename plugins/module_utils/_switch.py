@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import calendar
 import dataclasses
-import time
 import traceback
 from typing import Any, Callable, Mapping
 
@@ -31,6 +29,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
     STARTED,
     last_detail,
     outcome_of,
+    seconds_of,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import summary as journal_summary
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
@@ -114,7 +113,7 @@ def _work(work: Work, situation: Situation) -> dict[str, Any]:
     progress = Progress(situation.container, situation.spec)
     try:
         if situation.action == AGAIN:
-            _restore.go_back(work)
+            work = _restore.go_back(work)
         _switch(work, progress)
     except Exception as error:  # whatever failed, the host must not be left in between
         return {**progress.facts, **_failed(work, error)}
@@ -227,10 +226,4 @@ def downtime(entries: list[dict[str, Any]], until: str) -> float | None:
     ended = [entry["time"] for entry in entries if (entry["step"], entry["state"]) == (until, DONE)]
     if not begun or not ended:
         return None
-    return round(_seconds(ended[-1]) - _seconds(begun[0]), 3)
-
-
-def _seconds(moment: str) -> float:
-    whole, _point, fraction = moment.rstrip("Z").partition(".")
-    parsed = time.strptime(whole, "%Y-%m-%dT%H:%M:%S")
-    return calendar.timegm(parsed) + float(f"0.{fraction or 0}")
+    return round(seconds_of(ended[-1]) - seconds_of(begun[0]), 3)

@@ -106,6 +106,28 @@ warnings_found:
   returned: always
   type: list
   elements: str
+changes:
+  description:
+    - What people did on the upgraded server since, as far as the legacy release knows such things. Going back gives
+      it up.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: V(user), V(API key), V(model), V(worker) or V(usage).
+      type: str
+    change:
+      description: V(added), V(changed) or V(deleted). V(other) for those beyond the first twenty of a table.
+      type: str
+    count:
+      description: How many. Of usage, the highest of the counters in C(names).
+      type: int
+    names:
+      description: Their names, with the changed column. Of usage, what was counted.
+      type: list
+      elements: str
+  sample: [{kind: user, change: added, count: 1, names: [jörg]}]
 parity:
   description: The comparison.
   returned: always
@@ -198,6 +220,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _changes_since,
     _database_address,
     _parity,
     _postgres,
@@ -221,11 +244,13 @@ def compared(params: dict[str, Any]) -> dict[str, Any]:
     database = recovered_database(params["snapshot"])
     with contextlib.closing(_postgres.connect(params["data_dir"], *_database_address.of_params(params))) as connection:
         report = _parity.compare(database, connection, params["release"])
+        changes = _changes_since.changes(database, connection, params["release"], report)
     return {
         "changed": False,
         "equal": report["equal"],
         "problems": _parity.problems(report),
         "warnings_found": report["warnings"],
+        "changes": changes,
         "parity": report,
     }
 

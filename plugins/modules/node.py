@@ -222,6 +222,13 @@ options:
       - Whether O(state=prepared) tries the image with the GPU flags.
     type: bool
     default: true
+  backup_legacy_image:
+    description:
+      - Whether O(state=prepared) saves the legacy container's image as an archive in O(backup_dir), named by the
+        image's id, so that a legacy container which is pruned together with its image can be made again.
+      - Takes as much room as the image has, and no downtime. An archive that is there already is kept.
+    type: bool
+    default: false
   docker_host:
     description:
       - The unix socket of the host's Docker engine.
@@ -280,8 +287,10 @@ steps:
   elements: dict
   sample: [{step: stop, seconds: 4.8}, {step: snapshot, seconds: 0.1}]
 downtime:
-  description: Seconds from the stop of the old container to the acceptance of the new one, or to the old one's return.
-  returned: when a switch was made
+  description:
+    - Seconds from the stop of the old container to the acceptance of the new one, or to the old one's return.
+    - With O(state=legacy) from the stop of the new container to the old one's return.
+  returned: when a switch or a way back was made
   type: float
   sample: 15.2
 backup:
@@ -316,6 +325,33 @@ removed_environment:
   type: list
   elements: str
   sample: [GPUSTACK_DATA_MIGRATION]
+restored_files:
+  description: The legacy files that were put right because they were not what the backup says, with what differed.
+  returned: with O(state=legacy), when something was done
+  type: list
+  elements: str
+  sample: ["initial_admin_password (absent)", "token (content)"]
+restored_modes:
+  description: Paths that got their old mode back.
+  returned: with O(state=legacy), when something was done
+  type: dict
+  sample: {/data/gpustack: "0750"}
+set_aside:
+  description: Where v2's C(containers) and the C(directories) with its files are now.
+  returned: with O(state=legacy), when something was done
+  type: dict
+  sample:
+    containers: [gpustack-failed-20261124T031500Z]
+    directories: [/data/gpustack/.gpustack-v2-20261124T031500Z]
+stopped_models:
+  description: Containers in which v2's worker ran models. They were stopped, because they hold the GPUs, and are kept.
+  returned: with O(state=legacy), when something was done
+  type: list
+  elements: str
+recreated:
+  description: Whether the legacy container was gone and was made again from its saved definition.
+  returned: with O(state=legacy), when something was done
+  type: bool
 image:
   description: The image with id, registry digests and version.
   returned: with O(state=prepared)
@@ -450,6 +486,7 @@ def main() -> None:
             "prepare_libraries": {"type": "bool", "default": True},
             "prepare_image": {"type": "bool", "default": True},
             "prepare_trial": {"type": "bool", "default": True},
+            "backup_legacy_image": {"type": "bool", "default": False},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
         },
         required_if=[

@@ -669,8 +669,40 @@ journal:
     backup:
       description: Its backup.
       type: str
+    role:
+      description: The host's role, V(server), V(worker) or V(both).
+      type: str
+    container_name:
+      description: Name of the new container.
+      type: str
+    data_dir:
+      description: The data directory.
+      type: str
+    stopped_at:
+      description: When the legacy container was stopped, in seconds since the epoch.
+      type: float
+    accepted:
+      description: Whether the new container was accepted since the attempt began last.
+      type: bool
+    in_use:
+      description: Whether it was accepted and nothing has been taken back since.
+      type: bool
     error:
       description: Why the journal cannot be read.
+      type: str
+way_back:
+  description: Whether this host can go back from its newest attempt. V(null) when it has none.
+  returned: always
+  type: dict
+  contains:
+    legacy_container:
+      description: V(present), V(removed), or V(null) when that cannot be read.
+      type: str
+    running:
+      description: Whether the legacy container runs.
+      type: bool
+    obstacle:
+      description: What stands in the way, with the way out. V(null) when nothing does.
       type: str
 lock:
   description: Who works on this host at the moment.

@@ -60,8 +60,9 @@ class FakeEngine:
         return {record["Name"].lstrip("/") for record in self.records.values()}
 
     def with_label(self, label: str) -> list[dict[str, Any]]:
-        name, _equals, value = label.partition("=")
-        return [copy.deepcopy(r) for r in self.records.values() if r["Config"]["Labels"].get(name) == value]
+        name, equals, value = label.partition("=")
+        labels = ((record, record["Config"].get("Labels") or {}) for record in self.records.values())
+        return [copy.deepcopy(r) for r, found in labels if name in found and (not equals or found[name] == value)]
 
     def create(self, name: str, config: Mapping[str, Any]) -> str:
         self._called("create")

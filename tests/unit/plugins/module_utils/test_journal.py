@@ -11,8 +11,11 @@ import os
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _journal
 
@@ -101,7 +104,48 @@ def test_summary_tells_of_the_newest_attempt(tmp_path: Path) -> None:
     writer.record("begin", "started", detail)
     writer.record("stop", "started")
     summary = _journal.summary(str(tmp_path))
-    assert summary == {"attempt": ATTEMPT, "step": "stop", "state": "started", "outcome": "unfinished", **detail}
+    told = {"attempt": ATTEMPT, "step": "stop", "state": "started", "outcome": "unfinished", **detail}
+    assert {key: summary[key] for key in told} == told
+
+
+def marked(*marks: tuple[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"step": step, "state": state, "time": f"2026-11-24T00:00:{second:02d}.500Z", "detail": {}}
+        for second, (step, state) in enumerate(marks)
+    ]
+
+
+BEGUN, STOPPED, ACCEPTED = ("begin", "started"), ("stop", "done"), ("accept", "done")
+WAY_BACK_BEGUN, V2_STOPS = ("undo_begin", "started"), ("undo_stop", "started")
+
+
+@pytest.mark.parametrize(
+    ("marks", "accepted", "in_use"),
+    [
+        ((BEGUN, STOPPED), False, False),
+        ((BEGUN, STOPPED, ACCEPTED), True, True),
+        ((BEGUN, STOPPED, ACCEPTED, ("finalize_begin", "started")), True, True),
+        ((BEGUN, STOPPED, ACCEPTED, WAY_BACK_BEGUN), True, True),  # nothing was touched yet
+        ((BEGUN, STOPPED, ACCEPTED, WAY_BACK_BEGUN, V2_STOPS), True, False),
+        ((BEGUN, STOPPED, ACCEPTED, WAY_BACK_BEGUN, V2_STOPS, BEGUN), False, False),
+    ],
+)
+def test_people_may_use_v2_from_acceptance_until_it_stops_for_the_way_back(
+    marks: tuple[tuple[str, str], ...], accepted: bool, in_use: bool
+) -> None:
+    summary = _journal.summary_of([{**entry, "attempt": ATTEMPT} for entry in marked(*marks)])
+    assert (summary["accepted"], summary["in_use"]) == (accepted, in_use)
+
+
+def test_the_moment_at_which_the_legacy_container_stopped_last() -> None:
+    entries = [{**entry, "attempt": ATTEMPT} for entry in marked(BEGUN, STOPPED, BEGUN, STOPPED)]
+    assert _journal.summary_of(entries)["stopped_at"] == _journal.seconds_of("2026-11-24T00:00:03.500Z")
+    assert _journal.summary_of([])["stopped_at"] is None
+
+
+@given(st.floats(min_value=0, max_value=4e9))
+def test_a_moment_survives_being_written_to_the_millisecond(moment: float) -> None:
+    assert abs(_journal.seconds_of(_journal.iso_utc(moment)) - moment) <= 0.001
 
 
 def test_a_fault_that_raises(tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _recreate,
     _restore,
     _situation,
-    _supervised,
     _switch,
     _systemd_unit,
+    _way_back,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, from_entries
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, from_entries
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import test_switch
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.test_switch import ATTEMPT, killed
 
@@ -238,12 +238,15 @@ def test_a_reboot_that_let_the_unit_make_the_container_anew_is_no_obstacle(make:
     assert_upgraded(host)
 
 
-def test_a_container_that_somebody_removed_meanwhile_is_said_to_be_gone(make: Any) -> None:
+def test_a_copy_that_somebody_removed_is_made_again_with_rm_only_when_it_is_started(make: Any) -> None:
     host = make("--rm")
     killed(lambda: host.run("start:after:kill"), host)
     host.engine.records = {}
-    with pytest.raises(SwitchError, match=r"container\.json"):
-        host.go_back()
+    host.go_back(start=False)
+    assert host.engine.inspect("gpustack")["HostConfig"]["AutoRemove"] is False
+    writer = _journal.Journal(str(host.state), ATTEMPT)
+    _restore._hand_over(host.work(from_entries(writer.entries()), writer), start=True)
+    assert_as_it_was(host)
 
 
 @pytest.mark.parametrize("keeper", ["unit that runs --rm", "unit that starts"])
@@ -269,8 +272,8 @@ def test_what_holds_an_anonymous_volume_is_there_before_the_stop(make: Any) -> N
 
 def test_the_definition_is_saved_before_anything_is_changed(make: Any) -> None:
     host = make("--rm")
-    assert _supervised.saved_definition(host.attempt()) is None
+    assert _way_back.definition(host.attempt()) is None
     killed(lambda: host.run("recreate:before:kill"), host)
-    saved = _supervised.saved_definition(host.attempt())
+    saved = _way_back.definition(host.attempt())
     assert saved is not None
     assert saved["HostConfig"]["AutoRemove"] is True
