@@ -17,6 +17,7 @@ from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
+    _discovery,
     _endpoints,
     _gates,
     _journal,
@@ -49,6 +50,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import summary as journal_summary
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
+from ansible_collections.fleetops.gpustack.plugins.module_utils._supervised import NEVER_STARTED
 
 #: The label of every container that gpustack-runtime deploys for a model.
 MODEL_LABEL = "runtime.gpustack.ai/workload"
@@ -218,8 +220,11 @@ def _set_aside(work: Work) -> dict[str, Any]:
 def _legacy_ran_since_stop(work: Work) -> bool:
     """Whether the old container was started after we stopped it last: its files are then newer than the backup."""
     stops = [entry for entry in work.journal.entries() if (entry["step"], entry["state"]) == ("stop", DONE)]
+    state = _legacy(work)["State"]
+    if stops and state["Status"] == NEVER_STARTED:
+        return False  # made anew since then
     # Both are ISO 8601 in UTC, so that text compares as time does.
-    return not stops or _legacy(work)["State"]["StartedAt"][:23] > stops[-1]["time"][:23]
+    return not stops or state["StartedAt"][:23] > stops[-1]["time"][:23]
 
 
 def _what_differs(work: Work) -> dict[str, Any]:
@@ -312,7 +317,8 @@ def _same_rows(work: Work) -> dict[str, Any]:
     if not os.path.exists(attempt.manifest):
         return {}
     saved = _snapshot.read_manifest(attempt.backup)["database"]["counts"]
-    return {"tables": _legacy_gate.rows(attempt.data_dir, saved)}
+    directory = _discovery.inside(_legacy(work), attempt.layer) if attempt.layer else attempt.data_dir
+    return {"tables": _legacy_gate.rows(directory, saved)}
 
 
 def _wait_for_legacy(work: Work) -> None:
