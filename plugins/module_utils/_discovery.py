@@ -319,6 +319,11 @@ def writable_layer(container: Mapping[str, Any]) -> str | None:
     return ((container.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or None
 
 
+def inside(container: Mapping[str, Any], path: str) -> str:
+    """A path of a running container as the container itself sees it: only there its locks on files are seen."""
+    return "/proc/{}/root{}".format(container["State"]["Pid"], path)
+
+
 def data_directory(path: str, mounts: Sequence[Mapping[str, Any]], layer: str | None = None) -> dict[str, Any]:
     """The data directory in the container and on the host."""
     path = posixpath.normpath(path)

@@ -197,8 +197,7 @@ def database_path(found: _discovery.Installation) -> str | None:
         return _discovery.host_path(own, facts["mounts"])
     directory = facts["data_dir"]["host_path"]
     if directory and facts["data_dir"]["type"] == "layer" and facts["running"]:
-        # Locks are seen only through the container's own view of its layer.
-        directory = "/proc/{}/root{}".format(found.container["State"]["Pid"], facts["data_dir"]["container_path"])
+        directory = _discovery.inside(found.container, facts["data_dir"]["container_path"])
     return directory and os.path.join(directory, _data_directory.DATABASE)
 
 

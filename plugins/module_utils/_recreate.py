@@ -52,13 +52,13 @@ def recreate(engine: Engine, record: Mapping[str, Any], name: str, image_archive
 
 def legacy_record(work: Work) -> dict[str, Any] | None:
     """The attempt's legacy container, the recreated one where the first one is gone; None when there is neither."""
-    return find_legacy(work.attempt, work.engine.inspect, work.journal.entries())
+    return find(work.engine.inspect, work.attempt, work.journal.entries())
 
 
-def find_legacy(
-    attempt: Attempt, inspect: Callable[[str], dict[str, Any] | None], entries: list[dict[str, Any]]
+def find(
+    inspect: Callable[[str], dict[str, Any] | None], attempt: Attempt, entries: list[dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """The same, by whoever reads the engine. A container that goes with its stop is also known by its names."""
+    """The same from a journal's entries of the attempt, by whatever reads the engine."""
     recreated = last_detail(entries, "recreate", DONE)
     names = [attempt.legacy_id, *([recreated["container"]] if recreated else [])]
     if attempt.is_throwaway:

@@ -17,6 +17,7 @@ from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
+    _discovery,
     _endpoints,
     _gates,
     _legacy_gate,
@@ -45,9 +46,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
     newest_entries,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import summary as journal_summary
+from ansible_collections.fleetops.gpustack.plugins.module_utils._supervised import NEVER_STARTED
 
-#: How the engine's time of a start begins that never was.
-NEVER_STARTED = "0001-"
 #: The label of every container that gpustack-runtime deploys for a model.
 MODEL_LABEL = "runtime.gpustack.ai/workload"
 
@@ -64,7 +64,7 @@ def _found(params: Mapping[str, Any]) -> dict[str, Any]:
         return {"changed": False, "outcome": "none", "warnings": []}
     entries, reader = newest_entries(params["state_dir"]), DockerReader(params["docker_host"])
     attempt = from_entries(entries)
-    record = _recreate.find_legacy(attempt, reader.inspect, entries)
+    record = _recreate.find(reader.inspect, attempt, entries)
     running = record is not None and is_running(record)
     changed = summary["outcome"] != "restored" or (params["start"] and not running)
     obstacle = _way_back.obstacle(attempt, entries, reader.inspect, reader.image) if changed else None
@@ -143,7 +143,8 @@ def _recreated(work: Work) -> str:
     if record is None:
         raise SwitchError(f"{_way_back.definition_path(attempt)} is gone; the container cannot be made again.")
     # Nothing may start it before it is to serve again, a restart of the engine neither.
-    pinned = {**record, "HostConfig": {**record["HostConfig"], "RestartPolicy": NO_RESTART}}
+    host = {**record["HostConfig"], "AutoRemove": False, "RestartPolicy": NO_RESTART}
+    pinned = {**record, "HostConfig": host}
     return _recreate.recreate(work.engine, pinned, attempt.retired_name, _way_back.archive(attempt, record))
 
 
@@ -206,9 +207,10 @@ def _legacy_ran_since_stop(work: Work) -> bool:
     stops = [entry for entry in work.journal.entries() if (entry["step"], entry["state"]) == ("stop", DONE)]
     if not stops:
         return True
-    started = _legacy(work)["State"]["StartedAt"]
-    if started.startswith(NEVER_STARTED):  # a copy that stands for a container that is gone
-        return False
+    state = _legacy(work)["State"]
+    if state["Status"] == NEVER_STARTED:
+        return False  # made anew since then
+    started = state["StartedAt"]
     if "legacy_started" in stops[-1]["detail"]:
         return bool(started != stops[-1]["detail"]["legacy_started"])
     # The journal of an older version knows times alone; both are ISO 8601 in UTC, so that text compares as time does.
@@ -305,7 +307,8 @@ def _same_rows(work: Work) -> dict[str, Any]:
     if not os.path.exists(attempt.manifest):
         return {}
     saved = _snapshot.read_manifest(attempt.backup)["database"]["counts"]
-    return {"tables": _legacy_gate.rows(attempt.data_dir, saved)}
+    directory = _discovery.inside(_legacy(work), attempt.layer) if attempt.layer else attempt.data_dir
+    return {"tables": _legacy_gate.rows(directory, saved)}
 
 
 def _wait_for_legacy(work: Work) -> None:

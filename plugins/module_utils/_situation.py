@@ -109,9 +109,10 @@ def _interrupted(
     obstacle = _way_back.obstacle(attempt, own, reader.inspect, reader.image)
     if obstacle:
         raise SwitchError(f"Attempt {attempt.name} was interrupted, and this host has to go back first. {obstacle}")
-    legacy = _recreate.find_legacy(attempt, reader.inspect, own) or _way_back.definition(attempt) or {}
-    if attempt.is_throwaway and not is_running(legacy):
-        legacy = _way_back.definition(attempt) or legacy  # what is there is a copy, which lacks --rm
+    legacy = _recreate.find(reader.inspect, attempt, own)
+    if legacy is None or (attempt.is_throwaway and not is_running(legacy)):
+        # Of a container that goes with its stop a copy is left, which lacks --rm.
+        legacy = _way_back.definition(attempt) or legacy or {}
     wanted = _with_request(attempt, params)
     return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image, own)
 

@@ -40,7 +40,7 @@ def evidence(docker_host: str, state_dir: str) -> dict[str, Any] | None:
         if _journal.outcome_of(entries) == "none":
             return None
         attempt, reader = from_entries(entries), DockerReader(docker_host)
-        record = _recreate.find_legacy(attempt, reader.inspect, entries)
+        record = _recreate.find(reader.inspect, attempt, entries)
         return {
             "legacy_container": REMOVED if record is None else PRESENT,
             "obstacle": obstacle(attempt, entries, reader.inspect, reader.image),
@@ -82,7 +82,7 @@ def obstacle(attempt: Attempt, entries: list[dict[str, Any]], inspect: Look, ima
             f"{attempt.container_name}-failed-{attempt.name}), then run playbooks/restore.yml with "
             f"gpustack_restore_from={attempt.backup} and gpustack_restore_force=true."
         )
-    legacy = _recreate.find_legacy(attempt, inspect, entries)
+    legacy = _recreate.find(inspect, attempt, entries)
     intruder = _intruder(attempt, legacy, inspect)
     if intruder is not None:
         return (

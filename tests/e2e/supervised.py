@@ -9,6 +9,7 @@ Secrets go into a file for `--env-file`, so that no argument of the lab's own ho
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 from tests.e2e import outside
 from tests.lab.fleet import Fleet, Reach
@@ -83,9 +84,8 @@ def of_compose(host: Reach) -> None:
     host.exec_root(*command)
     host.exec_root("docker", "cp", "--archive", f"{outside.DATA_DIR}/.", f"gpustack:{DATA}")
     host.exec_root("docker", "start", "gpustack")
-    label = "com.centurylinklabs.watchtower=true"
-    image = outside.image_of(host)
-    host.exec_root("docker", "run", "-d", "--name", "tower", "--label", label, "--entrypoint", "sleep", image, "86400")
+    stand_in = ["--label=com.centurylinklabs.watchtower=true", "--entrypoint=cat", outside.image_of(host)]
+    host.exec_root("docker", "run", "--detach", "--interactive", "--name", "tower", *stand_in)
 
 
 def throwaway(host: Reach) -> None:
@@ -111,3 +111,20 @@ def convert(fleet: Fleet) -> None:
     throwaway(fleet.host("server"))
     under_unit(fleet.host("worker1"))
     of_compose(fleet.host("worker2"))
+
+
+def in_layer(host: Reach) -> None:
+    """Started without any volume, as the first releases' guide says."""
+    data = volume_path(host)
+    command = run_command(host, "create", "--restart=always")
+    host.exec_root("cp", "--archive", data, "/run/data")
+    host.exec_root("docker", "stop", "gpustack")
+    host.exec_root("sh", "-c", "while docker inspect gpustack >/dev/null 2>&1; do sleep 0.2; done")  # it was --rm
+    host.exec_root(*command)
+    host.exec_root("docker", "cp", "--archive", "/run/data/.", f"gpustack:{DATA}")
+    host.exec_root("docker", "start", "gpustack")
+
+
+def layer_path(container: dict[str, Any]) -> str:
+    """Where the engine keeps the data that lies in a container's own layer."""
+    return f"{container['GraphDriver']['Data']['UpperDir']}{DATA}"

@@ -9,6 +9,7 @@ labels of Compose, is watched by a Watchtower, and has its data in its own layer
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,8 @@ def unit_state(host: Reach) -> tuple[str, str]:
 
 
 def retired(host: Reach) -> dict[str, Any]:
-    (found,) = (each for name, each in outside.containers(host).items() if name.startswith("gpustack-legacy-"))
-    return found
+    name = f"gpustack-legacy-{outside.attempt(host)}"
+    return outside.containers(host)[name]
 
 
 def definition(container: dict[str, Any]) -> dict[str, Any]:
@@ -123,3 +124,28 @@ def test_everything_comes_back_as_it_was(fleet: Fleet, kept: dict[str, Any], tmp
         assert outside.is_running(fleet.host(name))
     again = playbook.run(fleet, "back.yml", playbooks=tmp_path)
     assert set(again.recap("changed").values()) == {0}
+
+
+def test_a_server_whose_data_is_in_its_layer(fleet: Fleet, kept: dict[str, Any], tmp_path: Path) -> None:
+    server, since = fleet.host("server"), time.time()
+    supervised.in_layer(server)
+    lifecycle.wait_serving(fleet, since)
+    before = outside.gpustack(server)
+    run = playbook.run(fleet, "upgrade.yml")
+    assert run.code == 0, run.output[-6000:]
+    outside.assert_upgraded(fleet, "2.2.3")
+    assert "gpustack-data-" in supervised.volume_path(server)
+    manifest = json.loads(server.exec_root("cat", f"/var/backups/gpustack/{outside.attempt(server)}/manifest.json"))
+    saved = {each["name"]: each["sha256"] for each in manifest["files"] if each["name"].startswith("database.db")}
+    layer = supervised.layer_path(retired(server))
+    found = outside.sha256(server, *(f"{layer}/{name}" for name, sha256 in saved.items() if sha256))
+    assert found == {f"{layer}/{name}": sha256 for name, sha256 in saved.items() if sha256}
+
+    (tmp_path / "back.yml").write_text(BACK)
+    since = time.time()
+    back = playbook.run(fleet, "back.yml", playbooks=tmp_path)
+    assert back.code == 0, back.output[-6000:]
+    lifecycle.wait_serving(fleet, since)
+    outside.assert_legacy_serves(fleet)
+    assert outside.gpustack(server)["Id"] == before["Id"]
+    assert definition(outside.gpustack(server)) == definition(before)

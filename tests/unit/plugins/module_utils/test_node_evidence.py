@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,17 @@ def test_an_image_that_is_there() -> None:
     image = {"Id": "sha256:1", "Size": 7, "RepoDigests": ["r@sha256:2"], "RepoTags": [], "Config": {"Labels": None}}
     found = _node_evidence.image_facts("gpustack/gpustack:v2.2.3", image)
     assert (found["present"], found["id"], found["size"], found["version"]) == (True, "sha256:1", 7, "2.2.3")
+
+
+def test_a_database_in_a_running_containers_layer_is_read_through_the_container(tmp_path: Path) -> None:
+    seen, layer = tmp_path / "seen", tmp_path / "layer"
+    seen.mkdir()
+    (layer / str(seen)[1:]).mkdir(parents=True)
+    make(seen / "database.db").close()
+    found = container(command=["--disable-worker", "--data-dir", str(seen)], mounts=[])
+    found["State"]["Pid"] = os.getpid()
+    found["GraphDriver"] = {"Data": {"UpperDir": str(layer)}}
+    facts = completed(tmp_path, found)
+    assert facts["data_dir"]["host_path"] == f"{layer}{seen}"
+    assert facts["data"]["cache"] == []
+    assert facts["database"]["readable"] is True

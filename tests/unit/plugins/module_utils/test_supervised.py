@@ -238,13 +238,15 @@ def test_a_reboot_that_let_the_unit_make_the_container_anew_is_no_obstacle(make:
     assert_upgraded(host)
 
 
-def test_a_container_that_somebody_removed_meanwhile_is_made_again(make: Any) -> None:
+def test_a_copy_that_somebody_removed_is_made_again_with_rm_only_when_it_is_started(make: Any) -> None:
     host = make("--rm")
     killed(lambda: host.run("start:after:kill"), host)
     host.engine.records = {}
-    host.go_back()
-    assert host.containers() == {"gpustack": (True, "no")}
-    assert next(iter(host.engine.records.values()))["HostConfig"]["AutoRemove"]
+    host.go_back(start=False)
+    assert host.engine.inspect("gpustack")["HostConfig"]["AutoRemove"] is False
+    writer = _journal.Journal(str(host.state), ATTEMPT)
+    _restore._hand_over(host.work(from_entries(writer.entries()), writer), start=True)
+    assert_as_it_was(host)
 
 
 @pytest.mark.parametrize("keeper", ["unit that runs --rm", "unit that starts"])
