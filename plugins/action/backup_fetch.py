@@ -41,8 +41,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, arguments = self.validate_argument_spec(argument_spec=SPEC)
-        # What is read here are secrets: the connection must not print it, however verbose the run is.
-        self._play_context.no_log = True
+        # What is read here are secrets: the connection must not print it, however verbose the run is. It has a play
+        # context of its own.
+        self._connection._play_context.no_log = True
         try:
             result.update(self._fetch(arguments["path"].rstrip("/"), arguments["dest"], arguments["legacy_image"]))
         except (_backup_copy.CopyError, _snapshot.SnapshotError, OSError) as error:

@@ -16,7 +16,7 @@ description:
   - Every file is held against the hash in the manifest after it arrived. The manifest is written last. Directories are
     C(0700) and files C(0600), from their first byte on.
   - Files are read in blocks of 4 MiB, so their size does not matter to the memory of either side. Nothing is laid down
-    on the host. Expect some 10 to 30 MB/s.
+    on the host. The price is speed, some 20 MB/s at best.
   - Nothing of what is read is printed, whatever the verbosity. Only C(ANSIBLE_DEBUG) shows it, as it shows every
     secret.
   - The recovered database (C(recovered/database.db)) is left out, M(fleetops.gpustack.database_restore) makes it again.

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action under a real Ansible on the local connection: blocks, check mode, and nothing of it on the screen."""
+"""The action under a real Ansible over its ssh connection: blocks, check mode, and nothing of it on the screen.
+
+Only the ssh program is a stand-in, which runs the command here: what Ansible prints of an answer is its own doing.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,10 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 SECRET = b"planted-secret-of-the-host\n"
+SSH = """#!/bin/sh
+for last; do :; done
+exec sh -c "$last"
+"""
 
 
 @pytest.fixture
@@ -48,7 +55,10 @@ def fetch(backup: Path, *arguments: str, **options: Any) -> tuple[dict[str, Any]
     if not link.exists():
         link.symlink_to(CHECKOUT)
     parameters = {"path": str(backup), "dest": str(backup.parent.parent / "controller"), **options}
-    argv = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m", "fleetops.gpustack.backup_fetch"]
+    ssh = collections / "ssh"
+    ssh.write_text(SSH)
+    ssh.chmod(0o755)
+    argv = [sys.executable, "-m", "ansible", "adhoc", "host", "-i", "host,", "-m", "fleetops.gpustack.backup_fetch"]
     done = subprocess.run(
         [*argv, "-a", json.dumps(parameters), "-vvvv", *arguments],
         capture_output=True,
@@ -59,12 +69,13 @@ def fetch(backup: Path, *arguments: str, **options: Any) -> tuple[dict[str, Any]
             **os.environ,
             "ANSIBLE_COLLECTIONS_PATH": str(collections),
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_SSH_EXECUTABLE": str(ssh),
         },
         check=False,
     )
     output = done.stdout + done.stderr
-    assert "localhost |" in done.stdout, output
-    line = done.stdout[done.stdout.index("localhost |") :]
+    assert "host |" in done.stdout, output
+    line = done.stdout[done.stdout.index("host |") :]
     return json.loads(line[line.index("{") : line.rindex("}") + 1]), output
 
 
@@ -78,6 +89,7 @@ def test_check_do_check_again_do_again(backup: Path) -> None:
     assert done["dest"] == str(controller / "one")
     assert done["size"] == 3 * BLOCK + 7 + len(SECRET) + (backup / "container.json").stat().st_size
     assert _snapshot.verify_manifest(done["dest"])
+    assert "stdout and stderr censored" in output
     for shown in (SECRET.decode().strip(), base64.b64encode(SECRET).decode()[:20]):
         assert shown not in output
     assert not fetch(backup, "--check")[0]["changed"]
