@@ -126,10 +126,12 @@ def check_tokens(views: Sequence[HostView]) -> Iterator[Problem]:
     server = next((view for view in views if view.is_server and view.will_switch and view.installation), None)
     if server is None or server.installation is None:
         return
+    token = server.installation["token"]
+    # A file that v2 has overwritten says nothing: as a wreck, or in an attempt that is still to be undone.
     lost = server.wreck is not None and server.wreck.token_lost
-    expected = None if lost else server.installation["token"]["digest"]
-    if not expected:
+    if lost or not token["digest"] or (token["source"] == "file" and token["reserved_prefix"]):
         return
+    expected = token["digest"]
     for view in views:
         if view.is_server or not view.runs_worker or not view.will_switch or view.installation is None:
             continue

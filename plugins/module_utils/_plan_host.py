@@ -180,7 +180,8 @@ def check_options(view: HostView) -> Iterator[Problem]:
             "start the legacy container with arguments that `gpustack start --help` of its release lists",
         )
     token = installation["token"]
-    if token["reserved_prefix"] and not (view.wreck and view.wreck.token_lost):
+    # After an interrupted attempt the file may be v2's; the way back restores it.
+    if token["reserved_prefix"] and view.action == SWITCH and not (view.wreck and view.wreck.token_lost):
         yield view.problem(
             "token_prefix",
             "the registration token starts with 'gpustack', which v2 does not recognise as a legacy token",

@@ -27,7 +27,6 @@ POSTGRESQL = "postgresql"
 TEMPORARY_PREFIX = "gpustack_migration_temp_"
 #: Written by a fresh v2 only.
 BOOTSTRAP_VERSION = "bootstrap_version"
-TOKEN_FILE = "token"
 #: Files of legacy names that only v2 can have written where they are younger than its PostgreSQL.
 ADMIN_PASSWORD = "initial_admin_password"
 WORKER_IDENTITY = ("worker_name", "worker_uuid")

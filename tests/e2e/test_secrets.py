@@ -28,6 +28,17 @@ WORDS = {
     )
 }
 CONFIG_FILE = f"{outside.DATA_DIR}/config.yaml"
+TOKEN = f"{outside.DATA_DIR}/token"
+# Sets what `setfacl -m u:operator:r` makes of mode 0600, or prints what is there: hosts have no setfacl.
+ACL = """
+import os, struct, sys
+entries = [(1, 6, -1), (2, 4, 1000), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
+value = struct.pack('<I', 2) + b''.join(struct.pack('<HHi', *entry) for entry in entries)
+if sys.argv[1] == 'set':
+    os.setxattr(sys.argv[2], 'system.posix_acl_access', value)
+elif 'system.posix_acl_access' in os.listxattr(sys.argv[2]):
+    print(os.getxattr(sys.argv[2], 'system.posix_acl_access').hex())
+"""
 
 
 def recreate(fleet: Fleet, name: str, options: list[str], arguments: list[str]) -> None:
@@ -69,6 +80,20 @@ def planted(fleet: Fleet) -> Iterator[Fleet]:
     after = {name: secrets.readable_by_others(fleet.host(name)) for name in fleet.hosts}
     shown = {name: sorted(after[name] - before[name]) for name in fleet.hosts if after[name] - before[name]}
     assert not shown, "secrets in files that others can read"
+
+
+def rights(fleet: Fleet) -> dict[str, str]:
+    """Bytes, owner, mode and ACL of the server's token."""
+    server = fleet.host("server")
+    return {
+        "bytes": outside.sha256(server, TOKEN)[TOKEN],
+        "owner and mode": server.exec_root("stat", "--format=%u %g %a", TOKEN),
+        "acl": server.exec_root("python3", "-c", ACL, "get", TOKEN),
+    }
+
+
+def fault(point: str) -> dict[str, Any]:
+    return {"gpustack_module_environment": {"FLEETOPS_GPUSTACK_FAULT": point}}
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +144,42 @@ def test_the_preview_shows_none(planted: Fleet, variables: tuple[str, str]) -> N
     assert preview.said("********")
 
 
-def test_a_failure_shows_none(planted: Fleet, variables: tuple[str, str]) -> None:
-    failing: dict[str, Any] = {"gpustack_module_environment": {"FLEETOPS_GPUSTACK_FAULT": "ready:before:raise"}}
-    failed = playbook.run(planted, "upgrade.yml", *variables, **failing)
+@pytest.mark.parametrize(
+    ("code", "spoil", "mend"),
+    [
+        ("backup_dir", "ln -s /tmp /var/backups/gpustack", "rm /var/backups/gpustack"),
+        ("backup_dir", "install -d -o operator /var/backups/gpustack", "rmdir /var/backups/gpustack"),
+        ("state_dir", "install -d -m 0777 /var/lib/fleetops-gpustack", "rmdir /var/lib/fleetops-gpustack"),
+    ],
+)
+def test_directories_of_others_are_refused_by_assess(
+    planted: Fleet, variables: tuple[str, str], code: str, spoil: str, mend: str
+) -> None:
+    server = planted.host("server")
+    server.exec_root("sh", "-c", spoil)
+    try:
+        refused = playbook.run(planted, "assess.yml", *variables)
+    finally:
+        server.exec_root("sh", "-c", mend)
+    assert refused.code != 0
+    assert refused.said(f"gpustack_{code}: /var/")
+
+
+def test_a_failure_shows_none_and_brings_back_who_may_read(planted: Fleet, variables: tuple[str, str]) -> None:
+    server = planted.host("server")
+    server.exec_root("python3", "-c", ACL, "set", TOKEN)
+    before = rights(planted)
+    assert before["acl"], "the host's file system took no ACL"
+
+    killed = playbook.run(planted, "upgrade.yml", *variables, **fault("start:before:kill"))
+    assert killed.code != 0
+    # What a fresh v2 may do to it.
+    server.exec_root("sh", "-c", f"rm {TOKEN} && echo gpustack_of_v2 > {TOKEN}")
+    failed = playbook.run(planted, "upgrade.yml", *variables, **fault("create:before:raise"))
     assert failed.code != 0
     assert failed.said("Everything is back")
+    assert rights(planted) == before
+    assert outside.is_running(server)
 
 
 def test_the_upgrade_shows_none_and_carries_them_over(planted: Fleet, variables: tuple[str, str]) -> None:

@@ -286,6 +286,12 @@ def test_a_mending_that_was_interrupted_keeps_the_name_that_was_chosen() -> None
     assert (plan["hosts"]["s"]["action"], plan["hosts"]["s"]["container_name"]) == ("resume", "gpustack")
 
 
+def test_a_token_that_an_interrupted_attempt_left_is_no_reason_against_going_on() -> None:
+    fleet = without_token("old", "old")
+    fleet["s"]["journal"].update(outcome="unfinished", legacy_name="gpustack-old", container_name="gpustack")
+    assert codes(make_plan(fleet, plan_evidence.settings())) == []
+
+
 def test_an_attempt_of_another_version_is_refused_by_the_plan() -> None:
     fleet = plan_evidence.fleet()
     fleet["w1"]["journal"].update(problem={"cause": "attempt x was begun elsewhere", "way_out": "go there"})
