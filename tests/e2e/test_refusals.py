@@ -192,6 +192,7 @@ REPLACED = {
     "no token": Spoilt("no_token", "worker2", f"{CREATE} {WORKER}"),
     "unknown argument": Spoilt("options", "worker2", f"{CREATE} {WORKER} --token x --no-such-option"),
     "Ray": Spoilt("loss", "worker2", f"{CREATE} {WORKER} --token x --enable-ray"),
+    "Swarm": Spoilt("supervised", "worker2", f"{CREATE} --label com.docker.swarm.service.name=ai {WORKER} --token x"),
     "upgraded by hand": Spoilt(
         "foreign_v2", "worker2", f"{CREATE} gpustack/gpustack:v2.2.3 --server-url http://server"
     ),
@@ -213,26 +214,6 @@ REPLACED = {
     "external database": Spoilt(
         "external_database",
         spoil=f"{CREATE} -v /data/gpustack:/var/lib/gpustack {SERVER} --database-url postgresql://db.invalid/gpustack",
-    ),
-}
-
-# The same, of containers that somebody else keeps.
-SUPERVISED = {
-    "removed when it stops": Spoilt("auto_remove", "worker2", f"{CREATE} --rm {WORKER} --token x"),
-    "Compose": Spoilt("supervised", "worker2", f"{CREATE} --label com.docker.compose.project=ai {WORKER} --token x"),
-    "systemd unit": Spoilt(
-        "supervised",
-        "worker2",
-        f"{CREATE} {WORKER} --token x && printf '[Service]\\nExecStart=/usr/bin/docker start -a gpustack\\n'"
-        " > /etc/systemd/system/ai.service",
-        "rm /etc/systemd/system/ai.service",
-    ),
-    "Watchtower": Spoilt(
-        "supervised",
-        "worker2",
-        f"{CREATE} {WORKER} --token x && docker tag gpustack/gpustack:v0.7.1-cpu containrrr/watchtower"
-        " && docker run -d -i --name watchtower --network none --entrypoint cat containrrr/watchtower",
-        "docker rm -f watchtower",
     ),
 }
 
@@ -282,8 +263,8 @@ def test_prepare_refuses_before_the_server_is_touched(fleet: Fleet, name: str) -
     assert starts(fleet) == before
 
 
-@pytest.mark.parametrize("name", [*SUPERVISED, *REPLACED])
+@pytest.mark.parametrize("name", REPLACED)
 def test_assess_refuses_another_container(fleet: Fleet, tmp_path: Path, name: str) -> None:
-    spoilt = {**SUPERVISED, **REPLACED}[name]
+    spoilt = REPLACED[name]
     fleet.host(spoilt.host).exec_root("docker", "rm", "--force", "gpustack")
     assert_refused(assess(fleet, spoilt, tmp_path), spoilt.code)

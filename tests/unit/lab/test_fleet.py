@@ -29,6 +29,8 @@ def test_the_inventory_puts_workers_beside_the_server(tmp_path: Path) -> None:
 def test_a_gpu_worker_is_started_as_the_guide_says() -> None:
     host = Host("f", "worker1", "10.0.0.21", gpus=2)
     planted = [word for name, value in legacy.PLANTED_ENVIRONMENT.items() for word in ("-e", f"{name}={value}")]
+    planted += ["-e", f"MODEL_MIRROR=https://lab:{legacy.PLANTED_IN_URL}@mirror.example.com/models"]
+    planted += ["--label", f"com.example.deploy-token={legacy.PLANTED_LABEL}"]
     command = legacy.run_command(Options("f"), host, ["--server-url", "http://s"])
     assert command == [
         "docker", "run", "-d", "--name", "gpustack", "--restart=unless-stopped", "--network=host",
