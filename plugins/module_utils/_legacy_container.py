@@ -85,7 +85,8 @@ def apply(engine: Engine, found: Found, after: Mapping[str, Any], wanted: str, s
         _rename(engine, record, after["name"])
         if after["running"]:
             engine.start(record["Id"])
-            engine.set_restart_policy(record["Id"], found.policy)
+        if not record["HostConfig"]["AutoRemove"]:  # with --rm the engine takes no restart policy
+            engine.set_restart_policy(record["Id"], found.policy if after["running"] else NO_RESTART)
 
 
 def _rename(engine: Engine, record: Mapping[str, Any], name: str) -> None:

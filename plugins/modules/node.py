@@ -352,6 +352,11 @@ removed_environment:
   type: list
   elements: str
   sample: [GPUSTACK_DATA_MIGRATION]
+data_dir:
+  description: The data directory of the legacy container that is back, on the host.
+  returned: with O(state=legacy), when something was done
+  type: str
+  sample: /data/gpustack
 restored_files:
   description: The legacy files that were put right because they were not what the backup says, with what differed.
   returned: with O(state=legacy), when something was done

@@ -19,6 +19,8 @@ from tests.faults.subject import Subject, show
 AGAIN, BACK, CHAIN = "same command again", "back to legacy", "same command again, killed one point further"
 #: Where a way back is about to start the legacy container: the last moment at which its files must be what they were.
 BEFORE_LEGACY_STARTS = "undo_start:before"
+#: Where a worker waits for its server.
+AT_THE_SERVER = [point for point in points(WORKER, "upgraded") if point.step in ("ready", "accept", "done")]
 #: Finalize goes back only from a restart that was interrupted.
 UNDONE, BEFORE_UNDONE = FINALIZE_ENDS[0], Point(SERVER, "finalized", "finalize_stop", "after")
 
@@ -49,15 +51,20 @@ class Met:
         )
 
 
-def chain(subject: Subject, state: str, on_the_way: Sequence[Point], **changes: Any) -> None:
-    """Die by kill -9 at every point in turn, each time one further, then reach the state and look at it."""
-    began, met = time.monotonic(), []
+def die(subject: Subject, on_the_way: Sequence[Point], **changes: Any) -> list[Met]:
+    """Die by kill -9 at every point in turn, each time one further."""
+    met = []
     for point in on_the_way:
         met.append(Met(subject, point, "kill", **changes))
-        if state == "upgraded":
-            subject.note_files()
-        elif str(point) == BEFORE_LEGACY_STARTS:
+        if point.state == "legacy" and str(point) == BEFORE_LEGACY_STARTS:
             subject.assert_files()
+        elif point.state != "legacy":
+            subject.note_files()
+    return met
+
+
+def arrive(subject: Subject, state: str, met: Sequence[Met], **changes: Any) -> None:
+    """Reach a state at last, look at it, and keep what was met before it."""
     subject.reach_state(state, **changes)
     if state == "legacy" and changes.get("start", True):
         subject.assert_serving()
@@ -65,9 +72,14 @@ def chain(subject: Subject, state: str, on_the_way: Sequence[Point], **changes: 
     else:
         came_to = subject.assert_state(state)
     for each in met:
-        each.keep(CHAIN if each is not met[-1] else AGAIN, came_to)
+        each.keep(AGAIN if each is met[-1] else CHAIN, came_to)
     subject.assert_unchanged_by_another_run(state)
-    show(f"{subject.name}: {state} after {len(met)} deaths, {time.monotonic() - began:.0f} s")
+    show(f"{subject.name}: {state} after {len(met)} deaths, {time.monotonic() - met[0].began:.0f} s")
+
+
+def chain(subject: Subject, state: str, on_the_way: Sequence[Point], **changes: Any) -> None:
+    """Die at every point in turn, then arrive."""
+    arrive(subject, state, die(subject, on_the_way, **changes), **changes)
 
 
 def chain_of_server(server: Subject) -> None:
@@ -81,23 +93,30 @@ def chain_of_server(server: Subject) -> None:
     chain(server, "finalized", points(server.role, "finalized"))
 
 
-def chain_of_worker(worker: Subject, part: int, parts: int) -> None:
-    """Every so-manieth point of a worker. On a v2 server a legacy worker cannot serve, so it is left stopped."""
-    there, back, inspection = (points(worker.role, state)[part::parts] for state in ("upgraded", "legacy", INSPECTION))
-    worker.note_definition()
-    chain(worker, "upgraded", there)
-    chain(worker, "legacy", back, start=False)
+def chain_of_worker(worker: Subject, share: slice) -> None:
+    """A worker's points that need no server: there up to its first breath, and back, where it rests."""
+    worker.rest_in_legacy()
+    met = die(worker, [point for point in points(worker.role, "upgraded")[share] if point not in AT_THE_SERVER])
+    arrive(worker, "legacy", [*met, *die(worker, points(worker.role, "legacy")[share], start=False)], start=False)
     worker.tidy()
-    chain(worker, "upgraded", inspection)
+
+
+def chain_at_the_server(worker: Subject, share: slice) -> None:
+    """A worker's points that need a v2 server."""
+    late = [point for point in points(worker.role, "upgraded")[share] if point in AT_THE_SERVER]
+    chain(worker, "upgraded", [*points(worker.role, INSPECTION)[share], *late])
 
 
 def chain_of_fleet(subjects: dict[str, Subject]) -> None:
     """Every fault point of a fleet once, by kill -9 of the process that does the work; in the end the fleet is v2."""
     server = subjects["server"]
-    chain_of_server(server)
     workers = [subject for subject in subjects.values() if subject.role == WORKER]
-    with ThreadPoolExecutor(len(workers)) as pool:
-        list(pool.map(chain_of_worker, workers, range(len(workers)), [len(workers)] * len(workers)))
+    shares = [slice(number, None, len(workers)) for number in range(len(workers))]
+    with ThreadPoolExecutor(1 + len(workers)) as pool:
+        chains = [pool.submit(chain_of_worker, *each) for each in zip(workers, shares, strict=True)]
+        for each in [pool.submit(chain_of_server, server), *chains]:
+            each.result()
+        list(pool.map(chain_at_the_server, workers, shares))
     outside.assert_upgraded(server.fleet, outcome.RELEASE)
     done = playbook.run(server.fleet, "upgrade.yml")
     assert done.code == 0, done.output[-4000:]

@@ -36,3 +36,10 @@ def test_an_order_follows_from_its_number() -> None:
     assert rotation.Order(7).shuffled(items) == rotation.Order(7).shuffled(items)
     assert rotation.Order(7).shuffled(items) != rotation.Order(8).shuffled(items)
     assert sorted(rotation.Order(7).shuffled(items)) == items
+
+
+def test_two_workers_share_every_point_of_the_chain() -> None:
+    every = points.points(points.WORKER, "upgraded")
+    shared = [point for number in range(2) for point in every[slice(number, None, 2)]]
+    assert sorted(map(str, shared)) == sorted(map(str, every))
+    assert {point.step for point in passes.AT_THE_SERVER} == {"ready", "accept", "done"}

@@ -68,6 +68,26 @@ def test_retired_and_back(host: Host) -> None:
     assert host.run("active") is False
 
 
+def test_one_whose_data_is_to_come_back_first_is_kept_from_starting_by_itself(tmp_path: Path) -> None:
+    host = Host(tmp_path, engine_records.container(running=False, RestartPolicy=ALWAYS))
+    found = _legacy_container.find(host, "gpustack", host.state_dir)  # type: ignore[arg-type]
+    diff = _legacy_container.change(found, "gpustack", "active", RUN, start=False)
+    assert diff is not None
+    engine: Any = host.engine
+    _legacy_container.apply(engine, found, diff["after"], "active", host.state_dir, 1)
+    assert host.state("gpustack") == (False, "no")
+
+
+def test_a_container_with_rm_is_started_without_a_restart_policy(tmp_path: Path) -> None:
+    policy = {"Name": "no", "MaximumRetryCount": 0}
+    host = Host(tmp_path, engine_records.container(running=False, AutoRemove=True, RestartPolicy=policy))
+    asked: list[str] = []
+    host.engine.set_restart_policy = lambda container, _policy: asked.append(container)  # type: ignore[method-assign]
+    assert host.run("active") is True
+    assert host.state("gpustack") == (True, "no")
+    assert asked == []
+
+
 def test_a_container_in_service_is_not_removed(host: Host) -> None:
     with pytest.raises(SwitchError, match="retire it first"):
         host.run("absent")
