@@ -270,14 +270,12 @@ def _clean(work: Work, leftovers: Leftovers) -> dict[str, Any]:
         for container in leftovers.containers:
             work.engine.remove(container)
             _forget_note(work.params["state_dir"], container)
-    for step, paths in (
-        ("cleanup_files", leftovers.files),
-        ("cleanup_state", leftovers.state),
-        ("cleanup_backups", leftovers.backups),
-    ):
-        with work.journal.step(step):
-            for path in paths:
-                _remove(path)
+    with work.journal.step("cleanup_files"):
+        _remove_all(leftovers.files)
+    with work.journal.step("cleanup_state"):
+        _remove_all(leftovers.state)
+    with work.journal.step("cleanup_backups"):
+        _remove_all(leftovers.backups)
     with work.journal.step("cleanup_done"):
         pass
     return {"outcome": CLEANED}
@@ -286,6 +284,11 @@ def _clean(work: Work, leftovers: Leftovers) -> dict[str, Any]:
 def _forget_note(state_dir: str, container: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_legacy_container.note_path(state_dir, container))
+
+
+def _remove_all(paths: list[str]) -> None:
+    for path in paths:
+        _remove(path)
 
 
 def _remove(path: str) -> None:

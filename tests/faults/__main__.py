@@ -19,13 +19,15 @@ from tests.faults.subject import Subject, show, subjects
 
 def run_chain(_args: argparse.Namespace) -> None:
     """Every point once, by kill -9 of the process that does the work."""
-    passes.chain_of_fleet(subjects(fleets.fresh()))
+    hosts = subjects(fleets.fresh())
+    passes.chain_of_fleet(hosts)
+    passes.chain_of_cleanup(hosts)
 
 
 def run_all(args: argparse.Namespace) -> None:
     """Everything: the chain, every point in every way, the special faults, and the table."""
+    run_chain(args)
     hosts = subjects(fleets.fresh())
-    passes.chain_of_fleet(hosts)
     try_everywhere(hosts, [*passes.trials(WORKER), *passes.trials(SERVER)])
     special.run()
     fleets.remove()
@@ -35,8 +37,8 @@ def run_all(args: argparse.Namespace) -> None:
 def run_ci(args: argparse.Namespace) -> None:
     """The chain, then what the rotation chooses, for as long as there is time."""
     began = time.monotonic()
+    run_chain(args)
     hosts = subjects(fleets.fresh())
-    passes.chain_of_fleet(hosts)
     order = rotation.Order(args.rotation)
     show(f"rotation {order.seed}; the same again: python -m tests.faults ci --rotation {order.seed}")
     deadline = began + 60 * args.minutes

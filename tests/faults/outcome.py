@@ -74,6 +74,13 @@ def assert_v2(fleet: Fleet, name: str, finalized: bool = False) -> None:
         wait_ready(fleet, name)
 
 
+def assert_clean(host: Reach, data_dir: str) -> None:
+    """Nothing of the legacy installation and of v2's earlier tries is left but the backup."""
+    assert set(outside.containers(host)) == {"gpustack"}
+    assert not [name for name in host.exec_root("ls", "-A", data_dir).split() if name.startswith(".gpustack-v2-")]
+    assert len(host.exec_root("ls", "/var/backups/gpustack").split()) == 1
+
+
 def _assert_rows(fleet: Fleet) -> None:
     server = fleet.host("server")
     assert outside.status(f"{fleet.data['server_url']}/readyz") == 200

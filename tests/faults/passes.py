@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.e2e import outside, playbook
 from tests.faults import ledger, outcome
-from tests.faults.points import FINALIZE_ENDS, INSPECTION, KINDS, SERVER, STATES, WORKER, Point, points
+from tests.faults.points import CLEANED, FINALIZE_ENDS, INSPECTION, KINDS, SERVER, STATES, WORKER, Point, points
 from tests.faults.subject import Subject, show
 
 AGAIN, BACK, CHAIN = "same command again", "back to legacy", "same command again, killed one point further"
@@ -123,6 +123,12 @@ def chain_of_fleet(subjects: dict[str, Subject]) -> None:
     assert set(done.recap("changed").values()) == {0}
 
 
+def chain_of_cleanup(subjects: dict[str, Subject]) -> None:
+    """The points of the clean-up, on every host of an upgraded fleet; there is no way back from it."""
+    for subject in subjects.values():
+        chain(subject, CLEANED, points(subject.role, CLEANED))
+
+
 @dataclass(frozen=True)
 class Trial:
     """One point met in one way, and what is done then."""
@@ -150,7 +156,12 @@ def trials(role: str) -> list[Trial]:
 
 
 def possible(point: Point, kind: str, then: str) -> bool:
-    """The way back has no other way back; a switch that is left for inspection has failed by itself already."""
+    """The way back has no other way back; a switch that is left for inspection has failed by itself already.
+
+    What a clean-up removed is gone, so its points are met in the chain alone.
+    """
+    if point.state == CLEANED:
+        return False
     if point.state == "legacy":
         return then == AGAIN
     return not (point.state == INSPECTION and kind == "raise")

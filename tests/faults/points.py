@@ -80,6 +80,13 @@ def finalize_steps() -> list[str]:
 FINALIZE_ENDS = ("finalize_undone", "finalize_done")
 #: Reached only when a switch fails and is to be left as it is.
 INSPECTION = "stopped"
+CLEANED = "cleaned"
+
+
+#: Steps of hosts that are out of the ordinary; their tests, units and on the lab, meet the faults there.
+SITUATIONAL = {"copy_out": "test_supervised", "mend": "test_mend", "recreate": "test_supervised"}
+#: No step of a work: `database_restore` notes with it that an attempt has ended.
+NOTES = {"from_backup"}
 
 
 def points(role: str, state: str) -> list[Point]:
@@ -89,11 +96,12 @@ def points(role: str, state: str) -> list[Point]:
         "legacy": back_steps,
         "finalized": finalize_steps if role == SERVER else list,
         INSPECTION: lambda: [INSPECTION],
+        CLEANED: lambda: _spelled_out("_cleanup"),
     }[state]()
     return [Point(role, state, step, when) for step in steps for when in WHEN]
 
 
-STATES = ("upgraded", "legacy", "finalized", INSPECTION)
+STATES = ("upgraded", "legacy", "finalized", INSPECTION, CLEANED)
 
 
 def every_point() -> list[Point]:

@@ -14,7 +14,7 @@ from typing import Any
 from tests.e2e import outside
 from tests.faults import controller, ledger, outcome
 from tests.faults.controller import Answer
-from tests.faults.points import INSPECTION, SERVER, WORKER, Point
+from tests.faults.points import CLEANED, INSPECTION, SERVER, WORKER, Point
 from tests.lab.fleet import Fleet
 
 #: What a switch is given so that it fails by itself and is left for inspection.
@@ -108,7 +108,9 @@ class Subject:
             assert self._files_noted
             outcome.assert_identical(self.reach, self._known(), self.data_dir)
             return ledger.LEGACY
-        outcome.assert_v2(self.fleet, self.name, finalized=state == "finalized")
+        outcome.assert_v2(self.fleet, self.name, finalized=state in ("finalized", CLEANED))
+        if state == CLEANED:
+            outcome.assert_clean(self.reach, self.data_dir)
         return ledger.CONVERGED.format(release=outcome.RELEASE)
 
     def assert_unchanged_by_another_run(self, state: str) -> None:

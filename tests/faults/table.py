@@ -17,6 +17,7 @@ TITLES = {
     "legacy": "On the way back",
     "finalized": "While the roll-out variables are removed",
     "stopped": "When a failed switch is left for inspection (`gpustack_on_failure: stop`)",
+    "cleaned": "While the clean-up removes what the upgrade left behind",
     "special": "Other faults",
 }
 HEAD = """# Faults, and what came of them

@@ -18,7 +18,7 @@ SOURCES = sorted(points.MODULE_UTILS.glob("*.py"))
 def test_every_step_that_the_sources_spell_out_is_a_point() -> None:
     spelled_out = {step for source in SOURCES for step in points.literal_steps(source)}
     assert {"begin", "done", "stopped", "undo_done", "finalize_begin"} <= spelled_out
-    assert spelled_out <= {point.step for point in points.every_point()}
+    assert spelled_out <= {point.step for point in points.every_point()} | set(points.SITUATIONAL)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -34,7 +34,8 @@ def test_every_step_of_both_tables_is_a_point() -> None:
 
 
 def test_every_outcome_is_reached_past_a_point() -> None:
-    assert {step for step, _state in _journal.OUTCOMES} <= {point.step for point in points.every_point()}
+    reached = {point.step for point in points.every_point()} | points.NOTES
+    assert {step for step, _state in _journal.OUTCOMES} <= reached
 
 
 def test_both_sides_of_a_step_are_points_once() -> None:
