@@ -139,6 +139,7 @@ def test_afterwards_nothing_is_left_to_do(fleet: Fleet) -> None:
 
 def test_the_way_back_is_the_backup(fleet: Fleet, attempt: str, tmp_path: Path) -> None:
     (tmp_path / "go_back.yml").write_text(GO_BACK)
+    (tmp_path / "collections").symlink_to(playbook.PLAYBOOKS / "collections")
     refused = playbook.run(fleet, "go_back.yml", playbooks=tmp_path)
     assert refused.code != 0
     assert refused.said(f"gpustack_restore_from={BACKUPS}/{attempt}")
