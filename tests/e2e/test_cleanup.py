@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.e2e import outside, playbook
-from tests.lab.api import wait_until
 from tests.lab.fleet import Fleet
 
 BACKUPS, STATE = "/var/backups/gpustack", "/var/lib/fleetops-gpustack"
@@ -47,10 +46,6 @@ def leftovers(fleet: Fleet) -> dict[str, set[str]]:
 
 def backups(fleet: Fleet) -> dict[str, list[str]]:
     return {name: fleet.host(name).exec_root("ls", BACKUPS).split() for name in fleet.hosts}
-
-
-def fleet_is_ready(fleet: Fleet) -> bool:
-    return {worker["state"] for worker in outside.workers(fleet.admin()).values()} == {"ready"}
 
 
 def test_refused_before_the_upgrade(fleet: Fleet) -> None:
@@ -95,13 +90,12 @@ def test_copies_of_all_backups_come_with_the_end_of_the_upgrade(fleet: Fleet, tm
 def test_one_red_gate_stops_the_cleanup_of_every_host(fleet: Fleet) -> None:
     before = leftovers(fleet)
     worker = fleet.host("worker2")
-    worker.exec_root("docker", "stop", "gpustack")
+    worker.exec_root("docker", "rename", "gpustack", "elsewhere")
     refused = playbook.run(fleet, "cleanup.yml")
+    worker.exec_root("docker", "rename", "elsewhere", "gpustack")
     assert refused.code != 0
-    assert refused.said("gpustack does not run") or refused.said("these workers are not as expected")
+    assert refused.said("Container gpustack is not the one that attempt")
     assert leftovers(fleet) == before
-    worker.exec_root("docker", "start", "gpustack")
-    wait_until("every worker READY", lambda: fleet_is_ready(fleet), 120, "look at the workers' logs")
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +139,7 @@ def test_afterwards_nothing_is_left_to_do(fleet: Fleet) -> None:
 
 def test_the_way_back_is_the_backup(fleet: Fleet, attempt: str, tmp_path: Path) -> None:
     (tmp_path / "go_back.yml").write_text(GO_BACK)
+    (tmp_path / "collections").symlink_to(playbook.PLAYBOOKS / "collections")
     refused = playbook.run(fleet, "go_back.yml", playbooks=tmp_path)
     assert refused.code != 0
     assert refused.said(f"gpustack_restore_from={BACKUPS}/{attempt}")
@@ -153,7 +148,7 @@ def test_the_way_back_is_the_backup(fleet: Fleet, attempt: str, tmp_path: Path) 
     server = fleet.host("server")
     server.exec_root("docker", "stop", "gpustack")
     server.exec_root("docker", "rename", "gpustack", f"gpustack-failed-{attempt}")
-    given: dict[str, Any] = {"gpustack_restore_from": f"{BACKUPS}/{attempt}", "gpustack_ready_timeout": 30}
+    given: dict[str, Any] = {"gpustack_restore_from": f"{BACKUPS}/{attempt}", "gpustack_ready_timeout": 90}
     refused = playbook.run(fleet, "restore.yml", "--limit", "server", **given)
     assert refused.code != 0
     assert refused.said("holds something else than the backup")
