@@ -87,6 +87,16 @@ def sampled_arguments(fleet: Fleet) -> Iterator[dict[str, str]]:
             samples[name] = host.exec_root("cat", SAMPLES)
 
 
+@contextmanager
+def unsampled(fleet: Fleet) -> Iterator[None]:
+    """While the block runs, arguments are the test's own, as those of containers that it starts are the operator's."""
+    for name in fleet.hosts:
+        fleet.host(name).exec_root("systemctl", "stop", "argv-sampler")
+    yield
+    for name in fleet.hosts:
+        fleet.host(name).exec_root("systemctl", "start", "argv-sampler")
+
+
 def assert_none_shown(fleet: Fleet, samples: dict[str, str]) -> None:
     """No secret in output, journal, results, logs or arguments."""
     secrets = known(fleet)

@@ -56,24 +56,25 @@ def planted(fleet: Fleet) -> Iterator[Fleet]:
     server, token = fleet.host("server"), legacy.read_secret(fleet.options, fleet.hosts["server"], "token")
     config = f"oidc_client_secret: {WORDS['config-file-secret']}\nhuggingface_token: {WORDS['config-file-token']}\n"
     server.run(f"sudo tee {CONFIG_FILE} >/dev/null", stdin=config)
-    recreate(
-        fleet,
-        "server",
-        [
-            *("--log-driver", "splunk", "--log-opt", f"splunk-token={WORDS['log-driver-token']}"),
-            *("--log-opt", "splunk-url=https://127.0.0.1:9", "--log-opt", "splunk-verify-connection=false"),
-            *("--env", f"HTTPS_PROXY=http://lab:{WORDS['proxy-password']}@127.0.0.1:9"),
-            *("--env", f"PGPASSWORD={WORDS['single-word-password']}"),
-            *("--env", f"GPUSTACK_OIDC_CLIENT_SECRET={WORDS['oidc-secret']}"),
-        ],
-        [
-            *("--disable-worker", "--config-file", "/var/lib/gpustack/config.yaml"),
-            *("--bootstrap-password", WORDS["bootstrap-password"]),
-            *("--saml-sp-private-key", WORDS["saml-key"]),
-        ],
-    )
-    url, address = fleet.data["server_url"], fleet.hosts["worker2"].address
-    recreate(fleet, "worker2", ["--env", f"GPUSTACK_TOKEN={token}"], ["--server-url", url, "--worker-ip", address])
+    with secrets.unsampled(fleet):
+        recreate(
+            fleet,
+            "server",
+            [
+                *("--log-driver", "splunk", "--log-opt", f"splunk-token={WORDS['log-driver-token']}"),
+                *("--log-opt", "splunk-url=https://127.0.0.1:9", "--log-opt", "splunk-verify-connection=false"),
+                *("--env", f"HTTPS_PROXY=http://lab:{WORDS['proxy-password']}@127.0.0.1:9"),
+                *("--env", f"PGPASSWORD={WORDS['single-word-password']}"),
+                *("--env", f"GPUSTACK_OIDC_CLIENT_SECRET={WORDS['oidc-secret']}"),
+            ],
+            [
+                *("--disable-worker", "--config-file", "/var/lib/gpustack/config.yaml"),
+                *("--bootstrap-password", WORDS["bootstrap-password"]),
+                *("--saml-sp-private-key", WORDS["saml-key"]),
+            ],
+        )
+        url, address = fleet.data["server_url"], fleet.hosts["worker2"].address
+        recreate(fleet, "worker2", ["--env", f"GPUSTACK_TOKEN={token}"], ["--server-url", url, "--worker-ip", address])
     lifecycle.wait_serving(fleet, 0)
     before = {name: secrets.readable_by_others(fleet.host(name)) for name in fleet.hosts}
     yield fleet
@@ -119,8 +120,9 @@ def test_a_database_with_a_password_is_refused_without_showing_it(planted: Fleet
     image = outside.image_of(server)
     url = "postgresql://root:{}@db.example.com/gpustack"
     argument, variable = (url.format(WORDS[name]) for name in ("database-password", "database-variable-password"))
-    server.exec_root("docker", "create", "--name", "second", image, "--disable-worker", "--database-url", argument)
-    server.exec_root("docker", "create", "--name", "third", "-e", f"GPUSTACK_DATABASE_URL={variable}", image)
+    with secrets.unsampled(planted):
+        server.exec_root("docker", "create", "--name", "second", image, "--disable-worker", "--database-url", argument)
+        server.exec_root("docker", "create", "--name", "third", "-e", f"GPUSTACK_DATABASE_URL={variable}", image)
     try:
         refused = playbook.run(planted, "assess.yml", *variables)
     finally:
