@@ -102,6 +102,11 @@ def chain_of_server(server: Subject) -> None:
     server.tidy()
     server.note_definition()
     chain(server, "upgraded", points(server.role, INSPECTION))
+    left = [point for point in points(server.role, "legacy") if point.step == ROWS_AGAIN][1:]
+    if left:
+        chain(server, "legacy", left)
+        server.tidy()
+        server.reach_state("upgraded")
     chain(server, "finalized", points(server.role, "finalized"))
 
 
@@ -120,7 +125,7 @@ def chain_at_the_server(worker: Subject, share: slice) -> None:
 
 
 def chain_of_fleet(subjects: dict[str, Subject]) -> None:
-    """Every fault point of a fleet once, by kill -9 of the process that does the work."""
+    """Every fault point of a fleet once, by kill -9 of the process that does the work; in the end the fleet is v2."""
     server = subjects["server"]
     workers = [subject for subject in subjects.values() if subject.role == WORKER]
     shares = [slice(number, None, len(workers)) for number in range(len(workers))]
@@ -130,9 +135,6 @@ def chain_of_fleet(subjects: dict[str, Subject]) -> None:
             each.result()
         list(pool.map(chain_at_the_server, workers, shares))
     look_at_fleet(server.fleet)
-    left = [point for point in points(SERVER, "legacy") if point.step == ROWS_AGAIN][1:]
-    if left:
-        chain(server, "legacy", left)
 
 
 def once_in_a_chain(back: Sequence[Point]) -> list[Point]:
