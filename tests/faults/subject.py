@@ -52,8 +52,7 @@ class Subject:
 
     def rest_in_legacy(self) -> None:
         """The legacy installation with its container stopped, so that its files are the same from fault to fault."""
-        if not outside.is_legacy(self.reach):
-            self.go_back()
+        self.go_back()
         self.reach.exec_root("docker", "stop", "gpustack")
         self.note_definition()
         self.note_files()
