@@ -69,9 +69,9 @@ def die(subject: Subject, on_the_way: Sequence[Point], **changes: Any) -> list[M
     met = []
     for point in on_the_way:
         met.append(Met(subject, point, "kill", **changes))
-        if point.state == "legacy" and str(point) == BEFORE_LEGACY_STARTS:
+        if str(point) == BEFORE_LEGACY_STARTS:
             subject.assert_files()
-        elif point.state != "legacy":
+        elif point.state == "upgraded":
             subject.note_files()
     return met
 
