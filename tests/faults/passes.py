@@ -156,8 +156,10 @@ def look_at_fleet(fleet: Fleet) -> None:
 
 def chain_of_cleanup(subjects: dict[str, Subject]) -> None:
     """The points of the clean-up, on every host of an upgraded fleet; there is no way back from it."""
-    for subject in subjects.values():
-        chain(subject, CLEANED, points(subject.role, CLEANED))
+    with ThreadPoolExecutor(len(subjects)) as pool:
+        chains = [pool.submit(chain, subject, CLEANED, points(subject.role, CLEANED)) for subject in subjects.values()]
+        for each in chains:
+            each.result()
 
 
 @dataclass(frozen=True)
