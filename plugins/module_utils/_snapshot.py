@@ -102,8 +102,15 @@ def make_backup_dir(path: str) -> None:
     parent = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(parent):
         make_backup_dir(parent)
-    with contextlib.suppress(FileExistsError):
+    try:
         os.mkdir(path, _DIRECTORY_MODE)
+    except FileExistsError:
+        pass  # whose it is, is asked next
+    except OSError as error:
+        raise SnapshotError(
+            f"{path} cannot be made: {error.strerror or error}; check space and rights there, or choose another "
+            "directory (gpustack_backup_dir)."
+        ) from error
     require_private(path)
     os.chmod(path, _DIRECTORY_MODE)
     sync_directory(parent)

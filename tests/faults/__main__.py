@@ -38,24 +38,23 @@ def run_ci(args: argparse.Namespace) -> None:
     """The chain, then what the rotation chooses, for as long as there is time."""
     began = time.monotonic()
     run_chain(args)
-    hosts = subjects(fleets.fresh())
     order = rotation.Order(args.rotation)
     show(f"rotation {order.seed}; the same again: python -m tests.faults ci --rotation {order.seed}")
     deadline = began + 60 * args.minutes
     workers, servers = (order.shuffled(passes.trials(role)) for role in (WORKER, SERVER))
-    try_everywhere(hosts, [*workers[: args.trials], *servers[: args.trials]], deadline)
+    if time.monotonic() < deadline:
+        hosts = subjects(fleets.fresh())
+        try_everywhere(hosts, [*workers[: args.trials], *servers[: args.trials]], deadline)
     if time.monotonic() < deadline:
         special.run(order.shuffled(special.quick())[:1])
     fleets.remove()
 
 
 def run_some(args: argparse.Namespace) -> None:
-    """The trials that were named, on a fleet whose server is upgraded for the workers' sake."""
+    """The trials that were named."""
     known = {trial.name: trial for role in (WORKER, SERVER) for trial in passes.trials(role)}
     hosts = subjects(fleets.fresh())
     chosen = [trial for name, trial in known.items() if any(name.startswith(text) for text in args.trial)]
-    if any(trial.point.role == WORKER for trial in chosen):
-        hosts["server"].reach_state("upgraded")
     try_everywhere(hosts, chosen)
 
 
@@ -71,12 +70,13 @@ def run_points(_args: argparse.Namespace) -> None:
 
 
 def try_everywhere(hosts: dict[str, Subject], chosen: Iterable[Trial], deadline: float | None = None) -> None:
-    """Workers first, shared among the hosts, while the server is v2; then the server."""
+    """Workers first, shared among the hosts, beside a v2 server; then the server."""
     trials = list(chosen)
     server = hosts["server"]
     workers = [host for host in hosts.values() if host.role == WORKER]
     for_workers = [trial for trial in trials if trial.point.role == WORKER]
     if for_workers:
+        server.reach_state("upgraded")
         with ThreadPoolExecutor(len(workers)) as pool:
             shares = [for_workers[number :: len(workers)] for number in range(len(workers))]
             list(pool.map(lambda worker, share: try_on(worker, share, deadline), workers, shares))
@@ -105,7 +105,7 @@ def main() -> int:
     ci = commands.add_parser("ci", help=run_ci.__doc__)
     ci.add_argument("--rotation", type=int, default=rotation.seed_of_checkout(), help="default: the checked out commit")
     ci.add_argument("--trials", type=int, default=2, help="at most so many for each role")
-    ci.add_argument("--minutes", type=float, default=12, help="begin no trial after so many minutes")
+    ci.add_argument("--minutes", type=float, default=11, help="begin no trial after so many minutes")
     ci.set_defaults(call=run_ci)
     some = commands.add_parser("try", help=run_some.__doc__)
     some.add_argument("trial", nargs="+", help="how its name begins, such as server/upgraded/rows:before:raise")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.e2e import outside
 from tests.faults import fleets, ledger, outcome
 from tests.faults.controller import Answer
 from tests.faults.subject import Subject, subjects
@@ -30,8 +29,7 @@ def server(hosts: dict[str, Subject]) -> Iterator[Subject]:
     subject = hosts["server"]
     subject.rest_in_legacy()
     yield subject
-    if not outside.is_legacy(subject.reach):
-        subject.go_back()
+    subject.go_back()
 
 
 @pytest.fixture

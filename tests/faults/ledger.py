@@ -21,6 +21,7 @@ SERVING = "legacy, serving"
 _SENTENCE = re.compile(r"(.+?[.!?])(?=\s|$)", re.DOTALL)
 _ATTEMPT = re.compile(r"\d{8}T\d{6}Z")
 _CONTAINER = re.compile(r"\b[0-9a-f]{12,64}\b")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.,]?\d*([+-]\d\d:\d\d|Z)?")
 _ADDRESS = re.compile(r"\b10\.203\.\d+\.\d+\b")
 
 
@@ -46,7 +47,7 @@ def first_sentence(message: str) -> str:
     text = " ".join(message.split())
     match = _SENTENCE.match(text)
     text = match[1] if match else text
-    text = _ATTEMPT.sub("<attempt>", text)
+    text = _TIME.sub("<time>", _ATTEMPT.sub("<attempt>", text))
     return _ADDRESS.sub("<address>", _CONTAINER.sub("<id>", text))
 
 

@@ -18,6 +18,9 @@ KINDS = ("kill", "controller", "raise")
 
 SERVER, WORKER = "server", "worker"
 
+#: A server's rows are looked at once in a way back: when its legacy container ran, they may be other ones.
+ROWS_AGAIN = "undo_rows"
+
 
 @dataclass(frozen=True)
 class Point:
@@ -66,9 +69,15 @@ def switch_steps(role: str) -> list[str]:
     return ["begin", *names, "done"]
 
 
-def back_steps() -> list[str]:
+def hand_over_steps() -> list[str]:
+    """The last steps of the way back, at which the legacy container gets its service back."""
+    return [step for step in _spelled_out("_restore") if step not in SITUATIONAL]
+
+
+def back_steps(role: str) -> list[str]:
     """The steps of the way back."""
-    return [*_restore.WAY_BACK, *_spelled_out("_restore")]
+    steps = [*_restore.WAY_BACK, *hand_over_steps()]
+    return [step for step in steps if step != ROWS_AGAIN or role == SERVER]
 
 
 def finalize_steps() -> list[str]:
@@ -93,7 +102,7 @@ def points(role: str, state: str) -> list[Point]:
     """The points on the way to a state, in the order in which a run passes them."""
     steps = {
         "upgraded": lambda: switch_steps(role),
-        "legacy": back_steps,
+        "legacy": lambda: back_steps(role),
         "finalized": finalize_steps if role == SERVER else list,
         INSPECTION: lambda: [INSPECTION],
         CLEANED: lambda: _spelled_out("_cleanup"),

@@ -52,8 +52,7 @@ class Subject:
 
     def rest_in_legacy(self) -> None:
         """The legacy installation with its container stopped, so that its files are the same from fault to fault."""
-        if not outside.is_legacy(self.reach):
-            self.go_back()
+        self.go_back()
         self.reach.exec_root("docker", "stop", "gpustack")
         self.note_definition()
         self.note_files()
@@ -126,10 +125,14 @@ class Subject:
                 self.reach.exec_root("docker", "rm", name)
         self.reach.exec_root("sh", "-c", f"rm -rf '{self.data_dir}'/.gpustack-v2-* /var/backups/gpustack/*")
 
+    def assert_definition(self) -> None:
+        """The legacy container has its name and its definition."""
+        assert outcome.legacy(self.reach, self.data_dir).container == self._known().container
+
     def assert_serving(self) -> None:
         """The legacy container runs under its name, as it was defined."""
         assert outside.is_running(self.reach)
-        assert outcome.legacy(self.reach, self.data_dir).container == self._known().container
+        self.assert_definition()
 
     def _known(self) -> outcome.Legacy:
         assert self.before is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.faults.ledger import CHECKOUT, Entry
+from tests.faults.ledger import CHECKOUT, Entry, first_sentence
 from tests.faults.points import STATES, every_point
 
 TARGET = CHECKOUT / "docs/faults.md"
@@ -57,6 +57,6 @@ def rows(entries: Iterable[Entry]) -> list[str]:
     lines = ["| fault | host | kind | what the user sees | then | outcome |", "|---|---|---|---|---|---|"]
     for entry in entries:
         fault = entry.fault if entry.section == "special" else f"`{entry.fault}`"
-        said = entry.saw.replace("|", "\\|") or "nothing more"
+        said = first_sentence(entry.saw).replace("|", "\\|") or "nothing more"
         lines.append(f"| {fault} | {entry.host} | {entry.kind} | {said} | {entry.then} | {entry.outcome} |")
     return lines

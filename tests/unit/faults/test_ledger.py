@@ -43,6 +43,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "gpustack (4f0c4f0c4f0c) at http://10.203.1.11:80 is gone.",
             "gpustack (<id>) at http://<address>:80 is gone.",
         ),
+        ("Port taken (2026-11-24 16:14:17.054909+00:00 - ERROR - no).", "Port taken (<time> - ERROR - no)."),
         ("", ""),
     ],
 )

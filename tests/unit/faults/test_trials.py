@@ -43,3 +43,13 @@ def test_two_workers_share_every_point_of_the_chain() -> None:
     shared = [point for number in range(2) for point in every[slice(number, None, 2)]]
     assert sorted(map(str, shared)) == sorted(map(str, every))
     assert {point.step for point in passes.AT_THE_SERVER} == {"ready", "accept", "done"}
+
+
+def test_the_look_at_rows_is_the_first_thing_after_the_legacy_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(points, "hand_over_steps", lambda: ["undo_start", points.ROWS_AGAIN, "undo_done"])
+    back = points.points(points.SERVER, "legacy")
+    order = [str(point) for point in passes.once_in_a_chain(back)]
+    at = order.index("undo_start:before")
+    assert order[at + 1 : at + 3] == [f"{points.ROWS_AGAIN}:before", "undo_start:after"]
+    assert set(map(str, back)) - set(order) == {f"{points.ROWS_AGAIN}:after"}
+    assert points.ROWS_AGAIN not in {point.step for point in points.points(points.WORKER, "legacy")}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -338,3 +339,14 @@ class TestTheWayBack:
         with pytest.raises(_snapshot.SnapshotError, match="is not what the manifest says"):
             _snapshot.restore_files(str(backup), str(data_dir), manifest)
         assert (data_dir / "token").read_text(encoding="utf-8") == "v2"
+
+
+def test_a_backup_directory_that_cannot_be_made_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(_snapshot.SnapshotError, match=r"cannot be made: Read-only file system; .*gpustack_backup_dir"):
+        _snapshot.make_backup_dir(str(tmp_path / "backups"))
