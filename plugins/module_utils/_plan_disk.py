@@ -51,6 +51,8 @@ def _needs(view: HostView) -> Iterator[tuple[str, Any, int]]:
     if database and view.data:
         size = database["size"] + database["wal_size"]
         yield "data directory", view.data["filesystem"], DATA_DIR_COPIES * size
+        if view.installation and view.installation["data_dir"]["type"] == "layer":
+            yield "copy of the data", filesystems["docker_root"], size
         yield "backup", filesystems["backup"], BACKUP_COPIES * size
         yield "rehearsal", filesystems["docker_root"], REHEARSAL_COPIES * size
     yield "container", filesystems["docker_root"], CONTAINER_SIZE

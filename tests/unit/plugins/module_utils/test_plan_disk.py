@@ -53,6 +53,16 @@ def test_a_server_needs_multiples_of_its_database_with_the_wal(place: str, room:
     assert problem[1].startswith(f"/{place} has ")
 
 
+def test_data_in_a_containers_layer_needs_room_for_its_copy() -> None:
+    room = 5 * GIB + CONTAINER
+    hosts = fleet(GIB, docker_root=room)
+    hosts["s"]["installations"][0]["data_dir"]["type"] = "layer"
+    assert refused(hosts) == []
+    hosts["s"]["filesystems"]["docker_root"]["free"] -= 1
+    ((_host, cause),) = refused(hosts)
+    assert "copy of the data 1.0 GiB" in cause
+
+
 def test_a_worker_needs_room_for_its_container_though_the_image_is_there() -> None:
     hosts = fleet()
     hosts["w1"]["filesystems"]["docker_root"] = plan_evidence.filesystem("/docker", CONTAINER)
