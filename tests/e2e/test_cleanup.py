@@ -154,6 +154,7 @@ def test_the_way_back_is_the_backup(fleet: Fleet, attempt: str, tmp_path: Path) 
     assert refused.said("holds something else than the backup")
     done = playbook.run(fleet, "restore.yml", "--limit", "server", gpustack_restore_force=True, **given)
     assert done.code == 0, done.output[-4000:]
+    assert done.said("workers that are not back: worker")
     outside.assert_legacy_serves(fleet)
     names = {user["username"] for user in fleet.admin().items("/v1/users")}
     assert fleet.data["late_user"]["username"] in names
