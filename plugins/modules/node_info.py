@@ -695,9 +695,6 @@ journal:
     legacy_name:
       description: The legacy container's name.
       type: str
-    container_name:
-      description: The name of the container that it makes.
-      type: str
     backup:
       description: Its backup.
       type: str
