@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.faults import fleets, ledger, passes, rotation, special, table
+from tests.faults import fleets, ledger, passes, special, table
 from tests.faults.passes import Trial
 from tests.faults.points import SERVER, WORKER, every_point
 from tests.faults.subject import Subject, show, subjects
+from tests.lab import rotation
 
 
 def run_chain(_args: argparse.Namespace) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import passes, points, rotation
+from tests.faults import passes, points
+from tests.lab import rotation
 
 
 @pytest.mark.parametrize("role", [points.SERVER, points.WORKER])
