@@ -278,7 +278,7 @@ def _prove(work: Work) -> dict[str, Any]:
     if not os.path.exists(attempt.manifest):
         _warn_without_backup(work)
         return {"proven": False}
-    changed = [difference for difference in _differences(work) if difference.what in ("content", "absent", "present")]
+    changed = [difference for difference in _differences(work) if difference.what in _snapshot.BYTES]
     if changed:
         names = ", ".join(sorted({difference.name for difference in changed}))
         raise SwitchError(

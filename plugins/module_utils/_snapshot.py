@@ -42,6 +42,9 @@ DATABASE_FILES = (DATABASE, DATABASE + "-wal", DATABASE + "-journal")
 IDENTITY_FILES = ("token", "jwt_secret_key", "initial_admin_password", "worker_name", "worker_uuid")
 LEGACY_FILES = DATABASE_FILES + IDENTITY_FILES
 
+#: Differences of a file that are more than its mode, owner or attributes.
+BYTES = ("content", "absent", "present")
+
 DATA = "data"
 RECOVERED = "recovered"
 MANIFEST = "manifest.json"

@@ -55,7 +55,7 @@ SERVER_STEPS: list[tuple[str, Step]] = [
     ("migrate", _switch_server.migrate),
     ("schema_head", _switch_server.schema_head),
     ("rows", _switch_server.rows),
-    ("ready", _switch_steps.ready),
+    ("ready", _switch_server.ready),
     ("accept", _switch_steps.accept),
 ]
 WORKER_STEPS: list[tuple[str, Step]] = [

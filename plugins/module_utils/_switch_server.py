@@ -130,13 +130,35 @@ def rows(work: Work, progress: Progress) -> dict[str, Any]:
     return {"tables": len(report["tables"]), "seconds": report["seconds"]}
 
 
+def ready(work: Work, progress: Progress) -> dict[str, Any]:
+    """Everything that others call answers, and the legacy database is still the one that was migrated."""
+    found = _switch_steps.ready(work, progress)
+    require_unchanged_original(work)
+    return found
+
+
+def require_unchanged_original(work: Work) -> None:
+    """Whatever somebody wrote into the legacy database after the snapshot would be lost without a word."""
+    attempt = work.attempt
+    differences = _snapshot.compare_with(attempt.data_dir, _snapshot.read_manifest(attempt.backup))
+    changed = sorted(
+        {each.name for each in differences if each.what in _snapshot.BYTES} & set(_snapshot.DATABASE_FILES)
+    )
+    if changed:
+        raise _gates.GateError(
+            f"{', '.join(changed)} in {attempt.data_dir} changed after the snapshot was taken, so the new database lacks "
+            "what was written since: something beside GPUStack uses that directory. Stop it (fuser names it), then run "
+            "again."
+        )
+
+
 def _is_kept(work: Work) -> bool:
     """Whether an earlier run of this attempt left a verified snapshot of these very files; any other is put aside."""
     attempt = work.attempt
     if not os.path.exists(attempt.manifest):
         return False
     differences = _snapshot.compare_with(attempt.data_dir, _snapshot.read_manifest(attempt.backup))
-    if not any(difference.what in ("content", "absent", "present") for difference in differences):
+    if not any(difference.what in _snapshot.BYTES for difference in differences):
         return True
     os.rename(attempt.backup, _free_path(attempt.backup + "-superseded"))
     return False

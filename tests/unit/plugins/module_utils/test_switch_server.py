@@ -291,6 +291,21 @@ def test_a_container_that_ends_is_told_with_its_last_words_and_without_its_secre
     assert "planted" not in str(ended.value)
 
 
+def test_an_original_that_kept_its_bytes_is_accepted_whatever_its_modes_are(server: Server) -> None:
+    server.save()
+    (server.data / "database.db").chmod(0o600)
+    _switch_server.require_unchanged_original(server.work)
+
+
+@pytest.mark.parametrize("name", ["database.db", "database.db-wal", "database.db-journal"])
+def test_an_original_that_somebody_wrote_to_is_not_given_up(server: Server, name: str) -> None:
+    server.save()
+    with (server.data / name).open("ab") as database:
+        database.write(b"a row of somebody else")
+    with pytest.raises(GateError, match=f"{name} in .* changed after the snapshot"):
+        _switch_server.require_unchanged_original(server.work)
+
+
 def test_the_bound_of_a_migration_grows_with_its_rows() -> None:
     assert _switch_server.migration_seconds({}) == _switch_server.MIGRATION_SECONDS
     assert _switch_server.migration_seconds({"system_loads": 10_000_000}) > 2000
