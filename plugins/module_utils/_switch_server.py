@@ -146,9 +146,9 @@ def require_unchanged_original(work: Work) -> None:
     )
     if changed:
         raise _gates.GateError(
-            f"{', '.join(changed)} in {attempt.data_dir} changed after the snapshot was taken, so the new database lacks "
-            "what was written since: something beside GPUStack uses that directory. Stop it (fuser names it), then run "
-            "again."
+            f"{', '.join(changed)} in {attempt.data_dir} changed after the snapshot was taken, so the new database "
+            "lacks what was written since: something beside GPUStack uses that directory. Stop it (fuser names it), "
+            "then run again."
         )
 
 
