@@ -76,7 +76,7 @@ def evidence(request: Request, run: RunCommand) -> dict[str, Any]:
         mountinfo = _host_facts.mounts()
         found = list(_discovery.find(engine.containers, engine.images, units.result(), read_text))
         live = any(each.facts["running"] and each.facts["generation"] != _discovery.V2 for each in found)
-        installations = [completed(each, request, mountinfo, live) for each in found]
+        installations = [completed(each, request, mountinfo, live, run) for each in found]
         targets = probe_targets(installations, request.connect)
         reachability = pool.submit(_host_facts.reachability, targets)
         return assembled(request, engine, installations, mountinfo, gpu, libraries, reachability)
@@ -140,14 +140,18 @@ def read_text(path: str) -> str | None:
 
 
 def completed(
-    found: _discovery.Installation, request: Request, mountinfo: Sequence[Mapping[str, str]], live: bool
+    found: _discovery.Installation,
+    request: Request,
+    mountinfo: Sequence[Mapping[str, str]],
+    live: bool,
+    run: RunCommand,
 ) -> dict[str, Any]:
     """An installation with what lies in its data directory. ``live``: whether any legacy container runs here."""
     facts = found.facts
     if request.data_dir and not facts["retired"]:
         facts["data_dir"].update(type="bind", host_path=request.data_dir, volume=None)
     directory = facts["data_dir"]["host_path"]
-    facts["supervisors"] = _systemd_unit.judged(facts["supervisors"], facts["name"])
+    facts["supervisors"] = _systemd_unit.judged(facts["supervisors"], facts["name"], run)
     facts["data"] = _data_directory.data(directory, mountinfo) if directory else None
     settle_role(found)
     facts["token"] = _data_directory.token(found.settings, directory, request.salt)

@@ -33,6 +33,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
     describe,
     from_entries,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import LEGACY, Installation, host_path
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of, name_of
@@ -132,7 +133,7 @@ def _legacy_record(params: Mapping[str, Any], reader: DockerReader) -> dict[str,
 
 
 def _new_attempt(params: Mapping[str, Any], reader: DockerReader, legacy: Mapping[str, Any]) -> Attempt:
-    facts = {**describe(legacy).facts, "supervisors": _supervisors_of(reader, legacy)}
+    facts = {**describe(legacy).facts, "supervisors": _supervisors_of(reader, legacy, params["run_command"])}
     if facts["generation"] != LEGACY:
         raise SwitchError(f"Container {facts['name']} is no legacy GPUStack; nothing to switch there.")
     problems = [f"{each.cause} ({each.way_out})" for each in _takeover.problems(facts)]
@@ -163,10 +164,10 @@ def _new_attempt(params: Mapping[str, Any], reader: DockerReader, legacy: Mappin
     )
 
 
-def _supervisors_of(reader: DockerReader, legacy: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _supervisors_of(reader: DockerReader, legacy: Mapping[str, Any], run: RunCommand) -> list[dict[str, Any]]:
     containers = reader.inspect_all(container["Id"] for container in reader.containers())
     keepers = _supervisors.supervisors(legacy, containers, _supervisors.unit_commands())
-    return _systemd_unit.judged(keepers, name_of(legacy))
+    return _systemd_unit.judged(keepers, name_of(legacy), run)
 
 
 def _refuse_used_run_id(params: Mapping[str, Any], entries: list[dict[str, Any]]) -> None:

@@ -46,7 +46,7 @@ def drop_copy(work: Work) -> None:
 def stop(work: Work) -> str:
     """Stop the container so that nothing revives it; one that its stop deletes is gone then. When it was started."""
     if work.attempt.unit:
-        _systemd_unit.switch_off(work.attempt.unit)
+        _systemd_unit.switch_off(work.attempt.unit, work.params["run_command"])
     record = _legacy(work)
     removes_itself = record["HostConfig"]["AutoRemove"] and record["State"]["Status"] != NEVER_STARTED
     with contextlib.suppress(MissingError):  # its unit may have removed it meanwhile
@@ -69,7 +69,7 @@ def start(work: Work) -> None:
         if not by_unit and not is_running(record):
             work.engine.start(record["Id"])
     if unit:
-        _systemd_unit.switch_on(unit)
+        _systemd_unit.switch_on(unit, work.params["run_command"])
     if by_unit:
         _note(work, _wait_until_it_runs(work))
 

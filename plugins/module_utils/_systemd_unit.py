@@ -10,13 +10,12 @@ secrets: they are read here and go no further.
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 import shlex
-import subprocess
 from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand, execute
 from ansible_collections.fleetops.gpustack.plugins.module_utils._supervisors import (
     resolved,
     unit_settings,
@@ -67,22 +66,22 @@ class Unit(NamedTuple):
         return self.properties.get("ActiveState") in _RUNNING
 
 
-def judged(keepers: Iterable[Mapping[str, Any]], container: str) -> list[dict[str, Any]]:
+def judged(keepers: Iterable[Mapping[str, Any]], container: str, run: RunCommand) -> list[dict[str, Any]]:
     """The evidence ``supervisors`` with what each unit is and why it cannot be taken over, without those not in use."""
     found = []
     for keeper in keepers:
         if keeper["kind"] != "systemd":
             found.append(dict(keeper))
             continue
-        unit = read(keeper["name"])
+        unit = read(keeper["name"], run)
         if in_use(unit):
             found.append({**keeper, "problem": problem(unit, container), "unit": facts(unit)})
     return found
 
 
-def read(name: str) -> Unit:
+def read(name: str, run: RunCommand) -> Unit:
     """The unit as it is now. Nothing is known of it where systemd does not answer, or of a template."""
-    status, output = _systemctl("show", name, "--property=" + ",".join((*_STATES, *PULLED_IN_BY)))
+    status, output = _systemctl(run, "show", name, "--property=" + ",".join((*_STATES, *PULLED_IN_BY)))
     properties = dict(unit_settings(output)) if status == 0 else {}
     paths = [properties.get("FragmentPath", ""), *properties.get("DropInPaths", "").split()]
     settings = [setting for path in paths if path for setting in unit_settings(unit_text(path))]
@@ -160,23 +159,23 @@ def _check_others(unit: Unit) -> dict[str, str] | None:
     }
 
 
-def switch_off(unit: Mapping[str, Any]) -> None:
+def switch_off(unit: Mapping[str, Any], run: RunCommand) -> None:
     """Disabled first, so that a reboot in between does not start it; then stopped. Its file stays."""
     if unit["enabled"]:
-        _do("disable", unit["name"])
-    _do("stop", unit["name"])
+        _do(run, "disable", unit["name"])
+    _do(run, "stop", unit["name"])
 
 
-def switch_on(unit: Mapping[str, Any]) -> None:
+def switch_on(unit: Mapping[str, Any], run: RunCommand) -> None:
     """As it was: enabled, and started."""
     if unit["enabled"]:
-        _do("enable", unit["name"])
+        _do(run, "enable", unit["name"])
     if unit["active"]:
-        _do("start", unit["name"])
+        _do(run, "start", unit["name"])
 
 
-def _do(verb: str, name: str) -> None:
-    status, output = _systemctl(verb, name)
+def _do(run: RunCommand, verb: str, name: str) -> None:
+    status, output = _systemctl(run, verb, name)
     if status != 0:
         raise UnitError(
             f"'systemctl {verb} {name}' ended with status {status} ({output.strip() or 'and said nothing'}); see "
@@ -184,23 +183,9 @@ def _do(verb: str, name: str) -> None:
         )
 
 
-def _systemctl(*arguments: str) -> tuple[int, str]:
-    environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_PAGER": ""}
-    try:
-        done = subprocess.run(
-            ["systemctl", "--no-ask-password", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            timeout=SECONDS,
-            env=environment,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return 127, str(error)
-    return done.returncode, done.stdout
+def _systemctl(run: RunCommand, *arguments: str) -> tuple[int | None, str]:
+    done = execute(run, ["systemctl", "--no-ask-password", "--no-pager", *arguments], SECONDS)
+    return done.status, done.output + done.error
 
 
 # Commands

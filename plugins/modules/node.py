@@ -559,7 +559,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     keep_only_secrets_hidden(module)
-    params = dict(module.params)
+    # The module's own way to run a command, for the parts that ask systemd.
+    params = dict(module.params, run_command=module.run_command)
     params["run_id"] = params["run_id"] or time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     if not RUN_ID.fullmatch(params["run_id"]):
         module.fail_json(msg=f"run_id {params['run_id']!r} is no time such as 20261124T031500Z.")

@@ -40,10 +40,14 @@ def request(tmp_path: Path, **others: Any) -> Request:
     return Request(**values)
 
 
+def no_command(args: list[str], **_options: Any) -> tuple[int, str, str]:
+    raise AssertionError(f"{args} was run")
+
+
 def completed(tmp_path: Path, found: dict[str, Any], **others: Any) -> dict[str, Any]:
     """The evidence of one container."""
     (installation,) = _discovery.find([found], {}, [], _node_evidence.read_text)
-    return _node_evidence.completed(installation, request(tmp_path, **others), [], live=False)
+    return _node_evidence.completed(installation, request(tmp_path, **others), [], False, no_command)
 
 
 def test_a_host_without_an_engine_has_all_other_evidence(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class Host:
         self.images: dict[str, Any] = {"gpustack/gpustack:v2.2.3": {"Id": "sha256:new", "Architecture": "amd64"}}
         self.params: dict[str, Any] = {
             "docker_host": "unix:///var/run/docker.sock",
+            "run_command": None,
             "state_dir": str(root / "state"),
             "backup_dir": "/var/backups/gpustack",
             "installation": "gpustack",
@@ -108,7 +109,7 @@ def make(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Any
         host = Host(tmp_path, engine_records.container(command=command, mounts=mounts, **others))
         monkeypatch.setattr(_situation, "DockerReader", lambda docker_host: host)
         monkeypatch.setattr(_supervisors, "unit_commands", lambda: host.units)
-        monkeypatch.setattr(_systemd_unit, "read", lambda name: host.unit)
+        monkeypatch.setattr(_systemd_unit, "read", lambda name, run: host.unit)
         return host
 
     return made

@@ -85,7 +85,7 @@ class Host(test_switch.Host):
 
     # systemd
 
-    def switch_off(self, unit: dict[str, Any]) -> None:
+    def switch_off(self, unit: dict[str, Any], _run: Any = None) -> None:
         self.systemd.write_text(json.dumps({"enabled": False, "active": False}))
         record = self.engine.inspect("gpustack")
         if record is not None and record["State"]["Running"]:
@@ -93,7 +93,7 @@ class Host(test_switch.Host):
             if unit["removes"] and self.engine.inspect("gpustack"):
                 self.engine.remove("gpustack")
 
-    def switch_on(self, unit: dict[str, Any]) -> None:
+    def switch_on(self, unit: dict[str, Any], _run: Any = None) -> None:
         self.systemd.write_text(json.dumps({"enabled": unit["enabled"], "active": unit["active"]}))
         record = self.engine.inspect("gpustack")
         if unit["makes"] and not (record and record["State"]["Running"]):
@@ -253,7 +253,7 @@ def test_a_copy_that_somebody_removed_is_made_again_with_rm_only_when_it_is_star
 def test_a_unit_whose_container_does_not_come_is_named(make: Any, keeper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     host = make(keeper)
     host.run()
-    monkeypatch.setattr(_systemd_unit, "switch_on", lambda unit: None)
+    monkeypatch.setattr(_systemd_unit, "switch_on", lambda unit, run: None)
     with pytest.raises(_gates.GateError, match=r"ai\.service was started, but container gpustack does not run"):
         host.go_back()
 

@@ -79,6 +79,7 @@ class Host:
         for reference in (self.legacy["Image"], self.legacy["Config"]["Image"]):
             self.engine.images[reference] = engine_records.image()
         self.params: dict[str, Any] = {
+            "run_command": None,
             "state_dir": str(self.state),
             "stop_timeout": 1,
             "ready_timeout": 0,

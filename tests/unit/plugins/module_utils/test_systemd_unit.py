@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -128,16 +127,14 @@ class Systemctl:
         self.asked: list[list[str]] = []
         self.status, self.output = 0, ""
 
-    def __call__(self, argv: list[str], **_options: Any) -> subprocess.CompletedProcess[str]:
-        self.asked.append(argv[2:])
-        return subprocess.CompletedProcess(argv, self.status, self.output)
+    def __call__(self, args: list[str], **_options: Any) -> tuple[int, str, str]:
+        self.asked.append(args[args.index("--no-pager") + 1 :])
+        return self.status, self.output, ""
 
 
 @pytest.fixture
-def systemctl(monkeypatch: pytest.MonkeyPatch) -> Systemctl:
-    asked = Systemctl()
-    monkeypatch.setattr(subprocess, "run", asked)
-    return asked
+def systemctl() -> Systemctl:
+    return Systemctl()
 
 
 def test_a_unit_is_read_from_all_of_its_files(systemctl: Systemctl, tmp_path: Path) -> None:
@@ -145,7 +142,7 @@ def test_a_unit_is_read_from_all_of_its_files(systemctl: Systemctl, tmp_path: Pa
     main.write_text("[Service]\nExecStart=/usr/bin/docker start gpustack\n[Install]\nWantedBy=multi-user.target\n")
     drop_in.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/docker \\\n  run --rm --name gpustack x\n")
     systemctl.output = f"LoadState=loaded\nUnitFileState=enabled\nFragmentPath={main}\nDropInPaths={drop_in}\n"
-    found = _systemd_unit.read("ai.service")
+    found = _systemd_unit.read("ai.service", systemctl)
     assert found.enabled
     assert _systemd_unit.facts(found)["makes"] is True
     assert _systemd_unit.problem(found, "gpustack") is None
@@ -153,27 +150,27 @@ def test_a_unit_is_read_from_all_of_its_files(systemctl: Systemctl, tmp_path: Pa
 
 def test_it_is_disabled_before_it_is_stopped_and_enabled_before_it_is_started(systemctl: Systemctl) -> None:
     was = {"name": "ai.service", "enabled": True, "active": True}
-    _systemd_unit.switch_off(was)
-    _systemd_unit.switch_on(was)
+    _systemd_unit.switch_off(was, systemctl)
+    _systemd_unit.switch_on(was, systemctl)
     assert systemctl.asked == [[verb, "ai.service"] for verb in ("disable", "stop", "enable", "start")]
 
 
 @pytest.mark.parametrize(("state", "verbs"), [("enabled", ["enable"]), ("active", ["start"])])
 def test_it_comes_back_as_it_was(systemctl: Systemctl, state: str, verbs: list[str]) -> None:
-    _systemd_unit.switch_on({"name": "ai.service", "enabled": False, "active": False, state: True})
+    _systemd_unit.switch_on({"name": "ai.service", "enabled": False, "active": False, state: True}, systemctl)
     assert [argv[0] for argv in systemctl.asked] == verbs
 
 
 def test_a_refusal_of_systemd_is_told(systemctl: Systemctl) -> None:
     systemctl.status, systemctl.output = 1, "Job for ai.service failed.\n"
     with pytest.raises(UnitError, match=r"stop ai\.service.*Job for ai\.service failed"):
-        _systemd_unit.switch_off({"name": "ai.service", "enabled": False, "active": True})
+        _systemd_unit.switch_off({"name": "ai.service", "enabled": False, "active": True}, systemctl)
 
 
 def test_only_units_in_use_are_judged(systemctl: Systemctl) -> None:
     systemctl.output = "LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled\n"
     compose = {"kind": "compose", "name": "ai/gpustack", "file": None, "problem": None}
     keepers = [compose, {"kind": "systemd", "name": "ai.service", "file": "f", "problem": None}]
-    assert _systemd_unit.judged(keepers, "gpustack") == [compose]
+    assert _systemd_unit.judged(keepers, "gpustack", systemctl) == [compose]
     systemctl.output = "LoadState=loaded\nActiveState=active\nUnitFileState=disabled\n"
-    assert [each["kind"] for each in _systemd_unit.judged(keepers, "gpustack")] == ["compose", "systemd"]
+    assert [each["kind"] for each in _systemd_unit.judged(keepers, "gpustack", systemctl)] == ["compose", "systemd"]
