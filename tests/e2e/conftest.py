@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real fleet for the tests of this folder; each module takes it from its freshly filled legacy state."""
+"""One real fleet for all tests of this folder; each module takes it from its freshly filled legacy state."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from tests.lab import lifecycle
 from tests.lab.fleet import Fleet
 from tests.lab.layout import Options
 
-#: Each process of pytest-xdist has a fleet of its own, and runs whole files on it.
-NAME = "-".join(filter(None, (os.environ.get("LAB_FLEET", "e2e"), os.environ.get("PYTEST_XDIST_WORKER"))))
+NAME = os.environ.get("LAB_FLEET", "e2e")
 TARGETS = ("2.0.0", "2.0.3", "2.2.3")
 
 

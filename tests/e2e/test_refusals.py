@@ -100,7 +100,7 @@ ASSESSED = {
         },
     ),
     "token like one of v2": Spoilt(
-        "token_prefix",
+        "wreck_token_unknown",
         spoil=spoilt_data("token"),
         mend="rm -r /data/spoilt",
         variables=data_of("server", "/data/spoilt"),

@@ -3,19 +3,18 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# End-to-end tests on real fleets: refusals, failed gates, interruptions, the ways of use.
+# End-to-end tests on a real fleet: refusals, failed gates, interruptions, the ways of use.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 use_environment .venv
 cd "$CHECKOUT"
 
-# CI takes the files of this commit's turn.
+# CI takes what was proven, and says what it leaves out.
 if [ "${1:-}" = ci ]; then
     shift
-    mapfile -t files < <(python -m tests.e2e.turn)
+    mapfile -t files < <(python -m tests.e2e.in_ci)
     [ ${#files[@]} -gt 0 ] || fail "no end-to-end test was chosen"
 else
     files=(tests/e2e)
 fi
-# Two at once, each on a fleet of its own: a switch waits more than it computes.
-exec python -m pytest --numprocesses 2 --dist loadfile --durations 0 --durations-min 20 "${files[@]}" "$@" </dev/null
+exec python -m pytest --durations 0 --durations-min 20 "${files[@]}" "$@" </dev/null
