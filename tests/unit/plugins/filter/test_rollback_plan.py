@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fleetops.gpustack.plugins.filter import rollback
+from ansible_collections.fleetops.gpustack.plugins.filter import rollback_plan
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import plan_evidence
 
 SETTINGS = {"servers": ["s"], "workers": ["w1"], "ignore_workers": [], "accept_losses": False}
@@ -21,7 +21,7 @@ def hostvars() -> dict[str, dict[str, Any]]:
 
 
 def test_a_fleet_that_was_never_upgraded_has_nothing_to_take_back() -> None:
-    plan = rollback.rollback_plan(hostvars(), SETTINGS)
+    plan = rollback_plan.rollback_plan(hostvars(), SETTINGS)
     assert plan["refusals"] == []
     assert {decision["action"] for decision in plan["hosts"].values()} == {"none"}
 
@@ -29,7 +29,7 @@ def test_a_fleet_that_was_never_upgraded_has_nothing_to_take_back() -> None:
 def test_why_a_host_could_not_be_assessed_is_said() -> None:
     found = hostvars()
     found["w1"] = {"gpustack_node_info": {"unreachable": True, "msg": "Failed to connect to the host"}}
-    (refusal,) = rollback.rollback_plan(found, SETTINGS)["refusals"]
+    (refusal,) = rollback_plan.rollback_plan(found, SETTINGS)["refusals"]
     assert refusal["host"] == "w1"
     assert "Failed to connect" in refusal["cause"]
 
@@ -38,13 +38,13 @@ def test_evidence_of_another_shape_is_an_error_of_the_filter() -> None:
     found = hostvars()
     del found["s"]["gpustack_node_info"]["journal"]
     with pytest.raises(AnsibleFilterError, match="journal"):
-        rollback.rollback_plan(found, SETTINGS)
+        rollback_plan.rollback_plan(found, SETTINGS)
 
 
 def test_the_report_holds_no_text_and_no_invocation() -> None:
     found = hostvars()
-    plan = rollback.rollback_plan(found, SETTINGS)
+    plan = rollback_plan.rollback_plan(found, SETTINGS)
     found["s"]["gpustack_restored"] = {"changed": True, "outcome": "restored", "invocation": {"module_args": {}}}
-    report = rollback.rollback_report(plan, found)
+    report = rollback_plan.rollback_report(plan, found)
     assert "text" not in report["plan"]
     assert report["results"]["s"]["restored"] == {"changed": True, "outcome": "restored"}
