@@ -22,6 +22,18 @@ PLAYBOOKS = CHECKOUT / "playbooks"
 # Every run prints as much as Ansible can, so that a secret which shows anywhere shows here.
 LOUD = ("-vvvv", "--diff")
 
+#: What the messages of `node` name as the way back of one host.
+GO_BACK = """
+- name: Go back
+  hosts: gpustack_servers
+  gather_facts: false
+  become: true
+  tasks:
+    - name: Go back
+      fleetops.gpustack.node:
+        state: legacy
+"""
+
 _RECAP = re.compile(r"^(\S+)\s+:\s+ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
@@ -82,6 +94,13 @@ def run(fleet: Fleet, playbook: str, *arguments: str, playbooks: Path = PLAYBOOK
     output = done.stdout + done.stderr
     log(fleet, playbook, output)
     return Run(done.returncode, output, json.loads(report.read_text()) if report.exists() else {})
+
+
+def go_back(fleet: Fleet, folder: Path) -> Run:
+    """Take the server back by a playbook of somebody's own, in a folder of its own that finds this collection."""
+    (folder / "go_back.yml").write_text(GO_BACK)
+    (folder / "collections").symlink_to(PLAYBOOKS / "collections")
+    return run(fleet, "go_back.yml", playbooks=folder)
 
 
 def log(fleet: Fleet, name: str, output: str) -> Path:

@@ -17,17 +17,6 @@ BACKUPS, STATE = "/var/backups/gpustack", "/var/lib/fleetops-gpustack"
 # As an earlier attempt would have left it, with an anonymous volume that nobody else has.
 STRAY = "gpustack-failed-20260101T000000Z"
 
-GO_BACK = """
-- name: Go back
-  hosts: gpustack_servers
-  gather_facts: false
-  become: true
-  tasks:
-    - name: Go back
-      fleetops.gpustack.node:
-        state: legacy
-"""
-
 
 def volumes(fleet: Fleet) -> dict[str, list[str]]:
     return {name: fleet.host(name).exec_root("docker", "volume", "ls", "--quiet").split() for name in fleet.hosts}
@@ -138,9 +127,7 @@ def test_afterwards_nothing_is_left_to_do(fleet: Fleet) -> None:
 
 
 def test_the_way_back_is_the_backup(fleet: Fleet, attempt: str, tmp_path: Path) -> None:
-    (tmp_path / "go_back.yml").write_text(GO_BACK)
-    (tmp_path / "collections").symlink_to(playbook.PLAYBOOKS / "collections")
-    refused = playbook.run(fleet, "go_back.yml", playbooks=tmp_path)
+    refused = playbook.go_back(fleet, tmp_path)
     assert refused.code != 0
     assert refused.said(f"gpustack_restore_from={BACKUPS}/{attempt}")
 

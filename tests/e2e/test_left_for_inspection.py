@@ -17,17 +17,6 @@ STOP: dict[str, Any] = {
     "gpustack_on_failure": "stop",
     "gpustack_module_environment": {"FLEETOPS_GPUSTACK_FAULT": "rows:before:raise"},
 }
-# What the message of a stopped attempt names as the way back.
-GO_BACK = """
-- name: Go back
-  hosts: gpustack_servers
-  gather_facts: false
-  become: true
-  tasks:
-    - name: Go back
-      fleetops.gpustack.node:
-        state: legacy
-"""
 
 
 def assert_left_for_inspection(fleet: Fleet) -> None:
@@ -59,8 +48,7 @@ def test_a_reboot_starts_neither_container(fleet: Fleet) -> None:
 
 
 def test_the_legacy_state_puts_it_back(fleet: Fleet, tmp_path: Path) -> None:
-    (tmp_path / "go_back.yml").write_text(GO_BACK)
-    done = playbook.run(fleet, "go_back.yml", playbooks=tmp_path)
+    done = playbook.go_back(fleet, tmp_path)
     assert done.code == 0, done.output[-3000:]
     lifecycle.wait_serving(fleet, 0)
     outside.assert_legacy_serves(fleet)
