@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-#: Not seen green as a whole yet on a machine that was otherwise idle. Whoever sees one takes it off this list; when all
+#: Not seen green as a whole on the code as it is now. Whoever sees one takes it off this list; when all
 #: of them together take CI too long, they take turns by the commit, as the faults do (`tests/lab/rotation.py`).
 UNPROVEN = (
     "test_bridge.py",
     "test_cleanup.py",
     "test_left_for_inspection.py",
+    "test_restore_drill.py",
     "test_resume.py",
     "test_rollback.py",
     "test_secrets.py",
