@@ -47,10 +47,10 @@ with open(sys.argv[1] + "-journal", "wb") as journal:
 @pytest.fixture
 def spoilt(server: Subject) -> Iterator[Subject]:
     """A server whose database files are put back after the test."""
-    server.reach.exec_root("sh", "-c", 'mkdir /root/kept && cp -a "$0"/database.db* /root/kept', server.data_dir)
+    server.reach.exec_root("sh", "-c", 'mkdir /var/tmp/kept && cp -a "$0"/database.db* /var/tmp/kept', server.data_dir)
     yield server
     server.reach.exec_root(
-        "sh", "-c", 'rm "$0"/database.db*; cp -a /root/kept/. "$0" && rm -r /root/kept', server.data_dir
+        "sh", "-c", 'rm "$0"/database.db*; cp -a /var/tmp/kept/. "$0" && rm -r /var/tmp/kept', server.data_dir
     )
 
 
