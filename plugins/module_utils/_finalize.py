@@ -27,6 +27,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
     STARTED,
     newest_entries,
     outcome_of,
+    seconds_of,
 )
 
 
@@ -113,8 +114,16 @@ def _finalize(work: Work) -> dict[str, Any]:
 
 
 def _finalized(work: Work, saved: Mapping[str, Any]) -> dict[str, Any]:
-    record = work.engine.inspect(work.attempt.container_name) or {}
-    container = {"name": work.attempt.container_name, "id": record.get("Id"), "image": work.attempt.image}
+    name = work.attempt.container_name
+    record = work.engine.inspect(name)
+    if record is None:
+        raise SwitchError(f"Container {name} was removed right after it was finalized; see who did, and go back.")
+    container = {
+        "name": name,
+        "id": record["Id"],
+        "image": work.attempt.image,
+        "started": seconds_of(record["State"]["StartedAt"]),
+    }
     return {"outcome": "finalized", "removed_environment": saved["rollout"], "container": container}
 
 

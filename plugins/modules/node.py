@@ -326,7 +326,9 @@ backup:
   type: str
   sample: /var/backups/gpustack/20261124T031500Z
 container:
-  description: The new container with name, id, image and image_id.
+  description:
+    - The new container with name, id, image and image_id. With O(state=finalized) also when it was C(started), in seconds
+      since the epoch; a heartbeat that is younger was sent to this container.
   returned: with O(state=upgraded) and O(state=finalized)
   type: dict
   sample: {name: gpustack, id: 4f0c, image: "gpustack/gpustack:v2.2.3"}

@@ -124,6 +124,8 @@ def test_the_variables_go_and_nothing_else(server: Server) -> None:
     result = server.run()
     assert result["outcome"] == "finalized"
     assert result["removed_environment"] == ["GPUSTACK_DATA_MIGRATION", *ROLLOUT]
+    assert result["container"]["id"] == server.current()["Id"]
+    assert result["container"]["started"] == _journal.seconds_of(server.current()["State"]["StartedAt"])
     assert_finalized(server)
     assert server.engine.names() == {"gpustack"}
     lasting = {key: value for key, value in server.spec.items() if key not in ("environment", "restart_policy")}
