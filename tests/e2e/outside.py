@@ -84,6 +84,14 @@ def status(url: str) -> int:
         return int(response.status)
 
 
+def serves(fleet: Fleet) -> bool:
+    """Whether a v2 server says that it is ready."""
+    try:
+        return status(f"{fleet.data['server_url']}/readyz") == 200
+    except OSError:
+        return False
+
+
 def journal(host: Reach) -> list[dict[str, Any]]:
     text = host.exec_root("cat", "/var/lib/fleetops-gpustack/journal.jsonl")
     return [json.loads(line) for line in text.splitlines()]

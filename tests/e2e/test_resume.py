@@ -29,7 +29,7 @@ def test_a_second_run_says_who_works_and_a_reboot_in_the_middle_serves_nothing_w
         assert outside.journal(server) == journal
         assert {name: each["Id"] for name, each in outside.containers(server).items()} == containers
 
-        server.exec_root("kill", "-CONT", str(pid))
+        # It stands still until the host is down: what it would have done meanwhile is a matter of luck.
         server.reboot()
         cut_off = first.finish()
     assert cut_off.code != 0

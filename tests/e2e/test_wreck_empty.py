@@ -27,12 +27,7 @@ def empty(fleet: Fleet, legacy_token: str) -> Fleet:
     by_hand.retire(server)
     server.exec_root("rm", TOKEN)
     by_hand.run_v2(server, "2.0.3", "GPUSTACK_MIGRATION_DATA_DIR=/var/lib/gpustack")
-    wait_until(
-        "v2 to serve",
-        lambda: outside.status(f"{fleet.data['server_url']}/readyz") == 200,
-        by_hand.SECONDS,
-        "see `docker logs gpustack`",
-    )
+    wait_until("v2 to serve", lambda: outside.serves(fleet), by_hand.SECONDS, "see `docker logs gpustack`")
     wait_until(
         "a token of v2's own",
         lambda: server.exec_root("sh", "-c", f"cat {TOKEN} 2>/dev/null; true").startswith("gpustack_"),
