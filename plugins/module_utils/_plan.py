@@ -249,6 +249,7 @@ def _decision(
         "legacy_release": installation.get("release") if installation.get("generation") != "v2" else None,
         "container_name": view.settings.choice(view.name, "container_name") or _own_name(view),
         "data_dir": _data_dir(view),
+        "data_dir_now": (installation.get("data_dir") or {}).get("read_path"),
         "worker": _plan_fleet.worker_of(view, known) if view.runs_worker else None,
         "gpu": {"vendor": verdict.vendor, "how": verdict.how, "flags": verdict.flags},
         "prepare": {

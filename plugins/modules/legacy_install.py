@@ -240,7 +240,7 @@ def wait(params: dict[str, Any], found: _legacy_container.Found) -> None:
     endpoints = _endpoints.legacy_endpoints(record, described.settings, described.facts["role"])
     _gates.wait_until_ready(endpoints, lambda: is_running(now()), params["ready_timeout"])
     if params["rows"]:
-        _legacy_gate.rows(described.facts["data_dir"]["host_path"], params["rows"])
+        _legacy_gate.rows(described.facts["data_dir"]["read_path"], params["rows"])
 
 
 def result_of(record: dict[str, Any] | None, diff: dict[str, Any] | None, only_defined: bool = False) -> dict[str, Any]:

@@ -362,6 +362,11 @@ installations:
         host_path:
           description: Path on the host.
           type: str
+        read_path:
+          description: >-
+            Path on the host to read it from now. Differs from RV(ignore:host_path) where a running container has its
+            data in its own layer, because only there its locks on files are seen.
+          type: str
         container_path:
           description: Path in the container.
           type: str

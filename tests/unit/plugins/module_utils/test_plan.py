@@ -259,8 +259,10 @@ def test_watchtower_is_kept_off_by_a_label_that_the_plan_shows() -> None:
 def test_data_in_a_layer_is_planned_into_a_volume_of_the_attempt() -> None:
     evidence = plan_evidence.fleet()
     in_layer(evidence, "s")
+    legacy(evidence, "s")["data_dir"]["read_path"] = "/o/a/merged/var/lib/gpustack"
     plan = make_plan(evidence, plan_evidence.settings(run_id="20261124T031500Z"))
     assert plan["hosts"]["s"]["data_dir"] == "/var/lib/docker/volumes/gpustack-data-20261124T031500Z/_data"
+    assert plan["hosts"]["s"]["data_dir_now"] == "/o/a/merged/var/lib/gpustack"
 
 
 @pytest.mark.parametrize("name", REFUSALS)
