@@ -45,6 +45,7 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
                 fix_permissions=bool(settings["fix_permissions"]),
                 mend_wrecks=bool(settings["mend_wrecks"]),
                 image_size=int(settings["image_size"]),
+                image_archive=settings["image_archive"],
                 archive_size=_archive_size(settings["image_archive"]),
                 backup_fetch_dir=settings["backup_fetch_dir"],
                 inventory_only_extra=_inventory_only(hosts, hostvars),
@@ -56,10 +57,10 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
         raise AnsibleFilterError(f"fleetops.gpustack.plan: the evidence has an unexpected shape: {error!r}") from error
 
 
-def _archive_size(path: str) -> int:
+def _archive_size(path: str) -> int | None:
     """Size of the image archive where it lies on the controller; one that lies on the hosts is not copied."""
     archive = os.path.expanduser(path)
-    return os.path.getsize(archive) if archive and os.path.exists(archive) else 0
+    return os.path.getsize(archive) if os.path.isfile(archive) else None
 
 
 def gathered(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:

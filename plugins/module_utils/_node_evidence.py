@@ -48,6 +48,7 @@ class Request:
     data_dir: str | None
     backup_dir: str
     state_dir: str
+    remote_tmp: str
     controller_clock: float | None
     connect: Sequence[Mapping[str, Any]]
     docker_host: str
@@ -102,6 +103,7 @@ def assembled(
             "docker_root": engine.facts["root_dir"] and _host_facts.filesystem(engine.facts["root_dir"], mountinfo),
             "backup": _host_facts.filesystem(request.backup_dir, mountinfo),
             "state": _host_facts.filesystem(request.state_dir, mountinfo),
+            "remote_tmp": _host_facts.filesystem(_host_facts.of_login_user(request.remote_tmp, os.environ), mountinfo),
         },
         "directories": {
             "backup": _private_directories.facts(request.backup_dir),

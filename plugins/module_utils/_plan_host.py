@@ -197,6 +197,20 @@ def check_options(view: HostView) -> Iterator[Problem]:
         )
 
 
+def check_archive(view: HostView) -> Iterator[Problem]:
+    """An image archive that is on the controller, or at a path that means something on the host."""
+    archive = view.settings.image_archive
+    if not archive or view.settings.archive_size is not None or archive.startswith(("/", "~")):
+        return
+    if view.will_switch and not view.node["image"]["present"]:
+        yield view.problem(
+            "image_archive",
+            f"gpustack_image_archive ({archive}) is no file in the directory in which Ansible was started, and a"
+            " relative path says nothing on the host",
+            "give an absolute path, on the controller or on the hosts",
+        )
+
+
 def check_network(view: HostView) -> Iterator[Problem]:
     """The network mode that the target needs."""
     installation, release = view.installation, view.release
@@ -354,6 +368,7 @@ CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_network,
     check_data_directory,
     check_database,
+    check_archive,
     _plan_disk.check_disk,
 )
 

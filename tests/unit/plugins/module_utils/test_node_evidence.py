@@ -31,6 +31,7 @@ def request(tmp_path: Path, **others: Any) -> Request:
         "data_dir": None,
         "backup_dir": str(tmp_path / "backup"),
         "state_dir": str(tmp_path / "state"),
+        "remote_tmp": "~/.ansible/tmp",
         "connect": [],
         "controller_clock": None,
         "docker_host": f"unix://{tmp_path}/docker.sock",
