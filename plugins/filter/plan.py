@@ -17,9 +17,9 @@ from ansible.utils.vars import load_extra_vars
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan, _plan_text
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
 
-# Host variables that the plan looks at; of the token it needs to know only whether it is set.
+# Host variables that the plan looks at; of those that hold secrets it needs to know only whether they are set.
 CHOICES = ("gpu_vendor", "container_name", "network", "extra_args", "extra_env")
-SECRET_CHOICES = ("token",)
+SECRET_CHOICES = ("token", "server_url")
 
 # Variables that Ansible templates without the inventory when it forms batches.
 EXTRA_ONLY = ("gpustack_batches", "gpustack_max_fail_percentage")

@@ -33,10 +33,10 @@ def check_inventory(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             FLEET,
             "several_servers" if settings.servers else "no_server",
-            "group gpustack_servers holds {} hosts ({}); a run upgrades one server with its workers".format(
+            "this run has {} hosts of the group gpustack_servers ({}), but a fleet has one server".format(
                 len(settings.servers), ", ".join(settings.servers) or "none"
             ),
-            "give each server an inventory of its own, or name one with --limit and its workers",
+            "name one server together with its workers: in an inventory of their own, or with --limit",
         )
     for host, message in sorted(settings.unassessed.items()):
         yield not_assessed(host, message)
@@ -107,7 +107,8 @@ def check_reachability(views: Sequence[HostView]) -> Iterator[Problem]:
             where = "{}:{}".format(probe["host"], probe["port"])
             if probe["ok"]:
                 continue
-            if probe["kind"] == "worker_to_server" and server_runs and view.will_switch:
+            replaced = view.settings.choice(view.name, "server_url")
+            if probe["kind"] == "worker_to_server" and server_runs and view.will_switch and not replaced:
                 yield view.problem(
                     "server_unreachable",
                     "the worker cannot reach its server at {}: {}".format(where, probe["error"]),

@@ -121,7 +121,7 @@ def check_installation(view: HostView) -> Iterator[Problem]:
         yield view.problem(
             "several_candidates",
             f"several GPUStack containers could be the one to upgrade: {names}",
-            "remove or rename away the ones that are not in use, so that one is left",
+            "remove the ones that are not in use (docker rm leaves their volumes), so that one is left",
         )
 
 
@@ -187,7 +187,8 @@ def check_options(view: HostView) -> Iterator[Problem]:
             "the registration token starts with 'gpustack', which v2 does not recognise as a legacy token",
             "set another token on the legacy server and all its workers, then run again",
         )
-    if view.runs_worker and not view.is_server and token["source"] == "none":
+    has_none = token["source"] == "none" and not view.settings.choice(view.name, "token")
+    if view.runs_worker and not view.is_server and has_none:
         yield view.problem(
             "no_token",
             "container {} has no registration token in its arguments, environment or data directory".format(

@@ -265,6 +265,26 @@ def test_data_in_a_layer_is_planned_into_a_volume_of_the_attempt() -> None:
     assert plan["hosts"]["s"]["data_dir_now"] == "/o/a/merged/var/lib/gpustack"
 
 
+# Each: a refusal of REFUSALS, and the variable of the host that is its way out.
+WAYS_OUT: dict[str, dict[str, Any]] = {
+    "no token": {"token": True},
+    "another token": {"token": True},
+    "server not reachable": {"server_url": True},
+    "worker on a bridge": {"network": "host"},
+}
+
+
+@pytest.mark.parametrize("name", WAYS_OUT)
+def test_the_way_out_is_one(name: str) -> None:
+    break_it, host, code = REFUSALS[name]
+    fleet = plan_evidence.fleet()
+    break_it(fleet)
+    choices = {each: {"gpu_vendor": "cpu"} for each in ("w1", "w2")}
+    choices[host].update(WAYS_OUT[name])
+    plan = make_plan(fleet, plan_evidence.settings(choices=choices))
+    assert code not in {refusal["code"] for refusal in plan["refusals"]}
+
+
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refused_before_any_change(name: str) -> None:
     break_it, host, code = REFUSALS[name]
