@@ -295,6 +295,26 @@ def test_refused_before_any_change(name: str) -> None:
     assert all(refusal["cause"] and refusal["way_out"] for refusal in plan["refusals"])
 
 
+def test_a_worker_that_was_gone_before_is_told_and_not_waited_for() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "s")["database"]["workers"].append(dict(plan_evidence.worker_row(3), state="unreachable"))
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert plan["refusals"] == []
+    assert [worker["name"] for worker in plan["workers"]] == ["worker-1", "worker-2"]
+    (warning,) = [each for each in plan["warnings"] if each["code"] == "worker_left_out"]
+    assert "worker-3 (192.0.2.13, unreachable)" in warning["cause"]
+    ignored = make_plan(fleet, plan_evidence.settings(ignore_workers=("worker-3",)))
+    assert "worker_left_out" not in {each["code"] for each in ignored["warnings"]}
+
+
+def test_a_worker_that_was_not_ready_is_expected_where_its_host_is_upgraded() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "s")["database"]["workers"][1]["state"] = "not_ready"
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert [worker["name"] for worker in plan["workers"]] == ["worker-1", "worker-2"]
+    assert plan["hosts"]["w2"]["worker"]["name"] == "worker-2"
+
+
 def test_release_2_0_0_takes_neither_its_own_data_dir_nor_ollama_rows() -> None:
     fleet = plan_evidence.fleet()
     legacy(fleet, "s")["data_dir"]["container_path"] = "/data/gpustack"
