@@ -17,9 +17,9 @@ from ansible.utils.vars import load_extra_vars
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan, _plan_text
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
 
-# Host variables that the plan looks at; of the token it needs to know only whether it is set.
+# Host variables that the plan looks at; of those that hold secrets it needs to know only whether they are set.
 CHOICES = ("gpu_vendor", "container_name", "network", "extra_args", "extra_env")
-SECRET_CHOICES = ("token",)
+SECRET_CHOICES = ("token", "server_url")
 
 # Variables that Ansible templates without the inventory when it forms batches.
 EXTRA_ONLY = ("gpustack_batches", "gpustack_max_fail_percentage")
@@ -45,6 +45,7 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
                 fix_permissions=bool(settings["fix_permissions"]),
                 mend_wrecks=bool(settings["mend_wrecks"]),
                 image_size=int(settings["image_size"]),
+                image_archive=settings["image_archive"],
                 archive_size=_archive_size(settings["image_archive"]),
                 backup_fetch_dir=settings["backup_fetch_dir"],
                 inventory_only_extra=_inventory_only(hosts, hostvars),
@@ -56,10 +57,10 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
         raise AnsibleFilterError(f"fleetops.gpustack.plan: the evidence has an unexpected shape: {error!r}") from error
 
 
-def _archive_size(path: str) -> int:
+def _archive_size(path: str) -> int | None:
     """Size of the image archive where it lies on the controller; one that lies on the hosts is not copied."""
     archive = os.path.expanduser(path)
-    return os.path.getsize(archive) if archive and os.path.exists(archive) else 0
+    return os.path.getsize(archive) if os.path.isfile(archive) else None
 
 
 def gathered(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:

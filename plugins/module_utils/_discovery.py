@@ -142,6 +142,7 @@ def installation(
     found = settings(arguments, environment, generation != V2)
     mounts = mounts_of(container)
     config_path, config_text = config_file(found, mounts, read_text)
+    data_dir = data_directory(found.get("data_dir", IMAGE_DATA_DIR), mounts, writable_layer(container))
     facts = container_facts(container, image, arguments, environment, mounts)
     facts.update(
         generation=generation,
@@ -150,7 +151,7 @@ def installation(
         role=role_of(found),
         retired=bool(RETIRED_NAME.search(facts["name"])),
         supervisors=supervisors(container, everything, units),
-        data_dir=data_directory(found.get("data_dir", IMAGE_DATA_DIR), mounts, writable_layer(container)),
+        data_dir=dict(data_dir, read_path=read_path(container, data_dir)),
         config_file=config_path
         and {"path": config_path, "option_names": config_text and _options.config_keys(config_text)},
         options_problem=options_problem(found, config_path, config_text),
@@ -320,8 +321,21 @@ def writable_layer(container: Mapping[str, Any]) -> str | None:
 
 
 def inside(container: Mapping[str, Any], path: str) -> str:
-    """A path of a running container as the container itself sees it: only there its locks on files are seen."""
-    return "/proc/{}/root{}".format(container["State"]["Pid"], path)
+    """A path of a running container as the container itself sees it: only there its locks on files are seen.
+
+    The engine's mount of it comes first: SQLite resolves links by itself, and takes /proc/<pid>/root for the host's own
+    root.
+    """
+    merged = ((container.get("GraphDriver") or {}).get("Data") or {}).get("MergedDir")
+    return (merged or "/proc/{}/root".format(container["State"]["Pid"])) + path
+
+
+def read_path(container: Mapping[str, Any], data_dir: Mapping[str, Any]) -> str | None:
+    """Where on the host to read a data directory now: where locks are seen, also of data in the container's layer."""
+    if data_dir["type"] == "layer" and data_dir["host_path"] and container["State"].get("Running"):
+        return inside(container, data_dir["container_path"])
+    path: str | None = data_dir["host_path"]
+    return path
 
 
 def data_directory(path: str, mounts: Sequence[Mapping[str, Any]], layer: str | None = None) -> dict[str, Any]:

@@ -108,6 +108,13 @@ def filesystem(path: str, mountinfo: Sequence[Mapping[str, str]]) -> dict[str, A
     }
 
 
+def of_login_user(path: str, environment: Mapping[str, str]) -> str:
+    """A path below ``~`` as the login user means it, who became root by sudo or doas."""
+    user = environment.get("SUDO_USER") or environment.get("DOAS_USER") or ""
+    theirs = os.path.expanduser(path.replace("~/", f"~{user}/", 1)) if path.startswith("~/") else path
+    return os.path.expanduser(path) if theirs.startswith("~") else theirs
+
+
 def nearest_existing(path: str) -> str:
     """The path itself, resolved, or its nearest parent that exists."""
     path = os.path.realpath(path)

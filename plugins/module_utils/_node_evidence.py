@@ -48,6 +48,7 @@ class Request:
     data_dir: str | None
     backup_dir: str
     state_dir: str
+    remote_tmp: str
     controller_clock: float | None
     connect: Sequence[Mapping[str, Any]]
     docker_host: str
@@ -102,6 +103,7 @@ def assembled(
             "docker_root": engine.facts["root_dir"] and _host_facts.filesystem(engine.facts["root_dir"], mountinfo),
             "backup": _host_facts.filesystem(request.backup_dir, mountinfo),
             "state": _host_facts.filesystem(request.state_dir, mountinfo),
+            "remote_tmp": _host_facts.filesystem(_host_facts.of_login_user(request.remote_tmp, os.environ), mountinfo),
         },
         "directories": {
             "backup": _private_directories.facts(request.backup_dir),
@@ -149,7 +151,7 @@ def completed(
     """An installation with what lies in its data directory. ``live``: whether any legacy container runs here."""
     facts = found.facts
     if request.data_dir and not facts["retired"]:
-        facts["data_dir"].update(type="bind", host_path=request.data_dir, volume=None)
+        facts["data_dir"].update(type="bind", host_path=request.data_dir, read_path=request.data_dir, volume=None)
     directory = facts["data_dir"]["host_path"]
     facts["supervisors"] = _systemd_unit.judged(facts["supervisors"], facts["name"], run)
     facts["data"] = _data_directory.data(directory, mountinfo) if directory else None
@@ -199,9 +201,7 @@ def database_path(found: _discovery.Installation) -> str | None:
     own = facts["server"]["database"]["path"]
     if own:
         return _discovery.host_path(own, facts["mounts"])
-    directory = facts["data_dir"]["host_path"]
-    if directory and facts["data_dir"]["type"] == "layer" and facts["running"]:
-        directory = _discovery.inside(found.container, facts["data_dir"]["container_path"])
+    directory = facts["data_dir"]["read_path"]
     return directory and os.path.join(directory, _data_directory.DATABASE)
 
 

@@ -51,7 +51,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     """The plan for the hosts of ``evidence``; those that could not be assessed are in ``settings.unassessed``."""
     release, problems = _find_release(settings)
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
-    known = _known_workers(views)
+    known = _plan_fleet.known_workers(views)
     verdicts = {view.name: _verdict(view) for view in views}
     previews = {view.name: _preview(view, verdicts[view.name].flags) for view in views}
     leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
@@ -123,14 +123,6 @@ def _legacy_of_attempt(node: dict[str, Any], journal: dict[str, Any]) -> dict[st
     serving = [each for each in named if each["name"] == journal["legacy_name"]]
     chosen = serving or named or legacy
     return chosen[0] if len(chosen) == 1 else None
-
-
-def _known_workers(views: Sequence[HostView]) -> list[dict[str, Any]]:
-    """The workers that were in use on the legacy server, as its database tells."""
-    for view in views:
-        if view.is_server and view.database and view.database["readable"]:
-            return [worker for worker in view.database["workers"] if worker["name"] not in view.settings.ignore_workers]
-    return []
 
 
 def _verdict(view: HostView) -> _vendors.Verdict:
@@ -249,6 +241,7 @@ def _decision(
         "legacy_release": installation.get("release") if installation.get("generation") != "v2" else None,
         "container_name": view.settings.choice(view.name, "container_name") or _own_name(view),
         "data_dir": _data_dir(view),
+        "data_dir_now": (installation.get("data_dir") or {}).get("read_path"),
         "worker": _plan_fleet.worker_of(view, known) if view.runs_worker else None,
         "gpu": {"vendor": verdict.vendor, "how": verdict.how, "flags": verdict.flags},
         "prepare": {

@@ -39,8 +39,8 @@ def check_disk(view: HostView) -> Iterator[Problem]:
             yield view.problem(
                 "disk",
                 f"{mount_point} has {_size(free)} free, needed are {_size(needed)} ({listed})",
-                f"free space on {mount_point}, or move gpustack_backup_dir, gpustack_state_dir or Docker's data-root to"
-                " another one",
+                f"free space on {mount_point}, or move gpustack_backup_dir, gpustack_state_dir, ansible_remote_tmp or"
+                " Docker's data-root to another one",
             )
 
 
@@ -58,7 +58,14 @@ def _needs(view: HostView) -> Iterator[tuple[str, Any, int]]:
     yield "container", filesystems["docker_root"], CONTAINER_SIZE
     if not view.node["image"]["present"]:
         yield "image", filesystems["docker_root"], view.settings.image_size
-        yield "image archive", filesystems["state"], view.settings.archive_size
+        yield "image archive", filesystems["state"], view.settings.archive_size or 0
+        if _is_elsewhere(filesystems["remote_tmp"], filesystems["state"]):
+            yield "image archive on its way", filesystems["remote_tmp"], view.settings.archive_size or 0
+
+
+def _is_elsewhere(staging: Any, final: Any) -> bool:
+    """Whether a file that Ansible copies is there twice for a moment: on one file system it is only renamed."""
+    return bool(staging and final and staging["mount_point"] != final["mount_point"])
 
 
 def _size(number: int) -> str:

@@ -33,10 +33,10 @@ def check_inventory(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             FLEET,
             "several_servers" if settings.servers else "no_server",
-            "group gpustack_servers holds {} hosts ({}); a run upgrades one server with its workers".format(
+            "this run has {} hosts of the group gpustack_servers ({}), but a fleet has one server".format(
                 len(settings.servers), ", ".join(settings.servers) or "none"
             ),
-            "give each server an inventory of its own, or name one with --limit and its workers",
+            "name one server together with its workers: in an inventory of their own, or with --limit",
         )
     for host, message in sorted(settings.unassessed.items()):
         yield not_assessed(host, message)
@@ -107,7 +107,8 @@ def check_reachability(views: Sequence[HostView]) -> Iterator[Problem]:
             where = "{}:{}".format(probe["host"], probe["port"])
             if probe["ok"]:
                 continue
-            if probe["kind"] == "worker_to_server" and server_runs and view.will_switch:
+            replaced = view.settings.choice(view.name, "server_url")
+            if probe["kind"] == "worker_to_server" and server_runs and view.will_switch and not replaced:
                 yield view.problem(
                     "server_unreachable",
                     "the worker cannot reach its server at {}: {}".format(where, probe["error"]),
@@ -173,6 +174,21 @@ def check_membership(views: Sequence[HostView], settings: Settings) -> Iterator[
                 )
 
 
+def known_workers(views: Sequence[HostView]) -> list[dict[str, Any]]:
+    """The workers that have to be READY after the upgrade: those that were before, and those on hosts of this run."""
+    return [worker for worker, is_expected in _registered(views) if is_expected]
+
+
+def _registered(views: Sequence[HostView]) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Every worker that the legacy database knows and that is not ignored, and whether it is expected afterwards."""
+    server = next((view for view in views if view.is_server and view.database and view.database["readable"]), None)
+    workers = server.database["workers"] if server and server.database else []
+    here = [id(worker_of(view, workers)) for view in views if view.runs_worker]
+    for worker in workers:
+        if server and worker["name"] not in server.settings.ignore_workers:
+            yield worker, worker["state"] == "ready" or id(worker) in here
+
+
 def worker_of(view: HostView, known: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The server's record of this host's worker: by uuid, else by name (as v2 matches them; facts, C11)."""
     return match_worker((view.installation or {}).get("worker"), known)
@@ -204,7 +220,24 @@ def refusals(views: Sequence[HostView], settings: Settings) -> list[Problem]:
 
 def warnings(views: Sequence[HostView]) -> list[Problem]:
     """What an operator should know before going on."""
-    return [*_proxies(views), *_backups(views)]
+    return [*_left_out(views), *_proxies(views), *_backups(views)]
+
+
+def _left_out(views: Sequence[HostView]) -> list[Problem]:
+    """Workers of which only the server's list is left: a fleet in use has some, and nobody can bring them back here."""
+    gone = ["{name} ({ip}, {state})".format(**worker) for worker, is_expected in _registered(views) if not is_expected]
+    if not gone:
+        return []
+    return [
+        Problem(
+            FLEET,
+            "worker_left_out",
+            "the server lists workers that are not READY and in no host of this run, so they are not upgraded and"
+            " nothing waits for them: {}".format(", ".join(gone)),
+            "add the hosts of those that are to serve v2 to gpustack_workers, and name the others in"
+            " gpustack_ignore_workers",
+        )
+    ]
 
 
 def _proxies(views: Sequence[HostView]) -> list[Problem]:

@@ -121,7 +121,7 @@ def check_installation(view: HostView) -> Iterator[Problem]:
         yield view.problem(
             "several_candidates",
             f"several GPUStack containers could be the one to upgrade: {names}",
-            "remove or rename away the ones that are not in use, so that one is left",
+            "remove the ones that are not in use (docker rm leaves their volumes), so that one is left",
         )
 
 
@@ -187,13 +187,28 @@ def check_options(view: HostView) -> Iterator[Problem]:
             "the registration token starts with 'gpustack', which v2 does not recognise as a legacy token",
             "set another token on the legacy server and all its workers, then run again",
         )
-    if view.runs_worker and not view.is_server and token["source"] == "none":
+    has_none = token["source"] == "none" and not view.settings.choice(view.name, "token")
+    if view.runs_worker and not view.is_server and has_none:
         yield view.problem(
             "no_token",
             "container {} has no registration token in its arguments, environment or data directory".format(
                 installation["name"]
             ),
             "set gpustack_token for this host (in a vault)",
+        )
+
+
+def check_archive(view: HostView) -> Iterator[Problem]:
+    """An image archive that is on the controller, or at a path that means something on the host."""
+    archive = view.settings.image_archive
+    if not archive or view.settings.archive_size is not None or archive.startswith(("/", "~")):
+        return
+    if view.will_switch and not view.node["image"]["present"]:
+        yield view.problem(
+            "image_archive",
+            f"gpustack_image_archive ({archive}) is no file in the directory in which Ansible was started, and a"
+            " relative path says nothing on the host",
+            "give an absolute path, on the controller or on the hosts",
         )
 
 
@@ -354,6 +369,7 @@ CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_network,
     check_data_directory,
     check_database,
+    check_archive,
     _plan_disk.check_disk,
 )
 

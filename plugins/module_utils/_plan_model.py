@@ -47,8 +47,10 @@ class Settings:
     fix_permissions: bool = False
     mend_wrecks: bool = False
     image_size: int = 0
-    # Bytes that the controller copies to each host that lacks the image; 0 where it copies none.
-    archive_size: int = 0
+    # Archive of the image, and the bytes of it that the controller copies to each host that lacks the image; none where
+    # the archive is not on the controller.
+    image_archive: str = ""
+    archive_size: int | None = None
     backup_fetch_dir: str = ""
     clock_tolerance: float = 30.0
     inventory_only_extra: tuple[str, ...] = ()

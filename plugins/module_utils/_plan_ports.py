@@ -8,12 +8,14 @@ On a network of its own, a container reaches the host's addresses by published p
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _container_spec, _plan_wrecks
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
 
+# As the release table calls them.
 DATABASE = "PostgreSQL"
+GATEWAY = "gateway"
 
 
 def refusals(view: HostView, spec: Mapping[str, Any]) -> Iterator[Problem]:
@@ -38,17 +40,34 @@ def warnings(view: HostView, spec: Mapping[str, Any]) -> Iterator[Problem]:
     new = {port: service for port, service in wanted.items() if port not in legacy}
     if not new:
         return
-    closed = [port for port, service in new.items() if service == DATABASE] or sorted(new)
+    closed = [port for port, service in new.items() if service == DATABASE] or list(new)
     yield view.problem(
         "new_listeners",
         "v2 opens ports on this host that the legacy container did not: {}".format(
-            ", ".join(f"{port} ({service})" for port, service in sorted(new.items()))
+            "; ".join(f"{ranges(ports)} ({service})" for service, ports in by_service(new))
         ),
         "close in the host's firewall what nobody outside shall call, PostgreSQL above all, which only the container"
-        ' itself calls: nft add rule inet filter input iifname != "lo" tcp dport {{ {} }} drop'.format(
-            ", ".join(str(port) for port in closed)
-        ),
+        f' itself calls: nft add rule inet filter input iifname != "lo" tcp dport {{ {ranges(closed)} }} drop',
     )
+
+
+def by_service(ports: Mapping[int, str]) -> list[tuple[str, list[int]]]:
+    """Service -> its ports, the database first. The gateway is one service, however many parts it has."""
+    found: dict[str, list[int]] = {}
+    for port, service in sorted(ports.items()):
+        found.setdefault(GATEWAY if service.startswith(GATEWAY + " ") else service, []).append(port)
+    return sorted(found.items(), key=lambda item: (item[0] != DATABASE, len(item[1]), item[1]))
+
+
+def ranges(ports: Iterable[int]) -> str:
+    """Ports as a reader and nft take them: 15000, 15020-15021."""
+    found: list[list[int]] = []
+    for port in sorted(ports):
+        if found and found[-1][1] == port - 1:
+            found[-1][1] = port
+        else:
+            found.append([port, port])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
 def _wanted(view: HostView, spec: Mapping[str, Any]) -> dict[int, str]:

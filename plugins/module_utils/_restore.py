@@ -87,7 +87,7 @@ def _back(work: Work, outcome: str) -> dict[str, Any]:
             f"{error} v2 is set aside and {attempt.legacy_name} was started; see why with: docker logs "
             f"{attempt.legacy_name}. Then run the same command again."
         ) from error
-    data_dir = describe(_legacy(work)).facts["data_dir"]["host_path"]
+    data_dir = describe(_legacy(work)).facts["data_dir"]["read_path"]
     return {
         "outcome": "restored",
         "legacy_container": attempt.legacy_name,

@@ -240,7 +240,7 @@ def wait(params: dict[str, Any], found: _legacy_container.Found) -> None:
     endpoints = _endpoints.legacy_endpoints(record, described.settings, described.facts["role"])
     _gates.wait_until_ready(endpoints, lambda: is_running(now()), params["ready_timeout"])
     if params["rows"]:
-        _legacy_gate.rows(described.facts["data_dir"]["host_path"], params["rows"])
+        _legacy_gate.rows(described.facts["data_dir"]["read_path"], params["rows"])
 
 
 def result_of(record: dict[str, Any] | None, diff: dict[str, Any] | None, only_defined: bool = False) -> dict[str, Any]:
@@ -250,7 +250,9 @@ def result_of(record: dict[str, Any] | None, diff: dict[str, Any] | None, only_d
         name = name_of(record) if diff is None else diff["after"]["name"]
         facts = describe(record).facts
         result["container"] = {"id": None if only_defined else record["Id"], "name": name}
-        result.update(data_dir=facts["data_dir"]["host_path"], role=facts["role"])
+        # What lies in the container's own layer is the engine's, and not to be written from outside.
+        in_layer = facts["data_dir"]["type"] == "layer"
+        result.update(data_dir=None if in_layer else facts["data_dir"]["host_path"], role=facts["role"])
     if diff is not None:
         result["diff"] = diff
     return result

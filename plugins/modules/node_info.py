@@ -48,6 +48,13 @@ options:
       - Directory in which this collection keeps journal, lock and private virtual environment.
     type: path
     default: /var/lib/fleetops-gpustack
+  remote_tmp:
+    description:
+      - Directory into which Ansible lays files for the host first, the setting C(remote_tmp). Used to report the file
+        system that it is on.
+      - A path below C(~) is the login user's, where that user became root by sudo or doas.
+    type: str
+    default: ~/.ansible/tmp
   controller_clock:
     description:
       - The controller's time when it makes this call, in seconds since the epoch.
@@ -362,6 +369,11 @@ installations:
         host_path:
           description: Path on the host.
           type: str
+        read_path:
+          description: >-
+            Path on the host to read it from now. Differs from RV(ignore:host_path) where a running container has its
+            data in its own layer, because only there its locks on files are seen.
+          type: str
         container_path:
           description: Path in the container.
           type: str
@@ -645,6 +657,9 @@ filesystems:
     state:
       description: That of O(state_dir).
       type: dict
+    remote_tmp:
+      description: That of O(remote_tmp).
+      type: dict
 directories:
   description: What lies at O(backup_dir) and O(state_dir). Others must not write there.
   returned: always
@@ -791,6 +806,7 @@ def arguments() -> dict[str, Any]:
         "data_dir": {"type": "path"},
         "backup_dir": {"type": "path", "default": "/var/backups/gpustack"},
         "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
+        "remote_tmp": {"type": "str", "default": "~/.ansible/tmp"},
         "controller_clock": {"type": "float"},
         "connect": {"type": "list", "elements": "dict", "default": [], "options": endpoint},
         "docker_host": {"type": "str", "default": DEFAULT_DOCKER_HOST},

@@ -45,6 +45,21 @@ def test_an_image_archive_counts_where_it_lies_on_the_controller(tmp_path: Path)
     assert [refusal["code"] for refusal in made_plan(str(archive))["refusals"]] == ["disk"]
 
 
-@pytest.mark.parametrize("image_archive", ["", "/srv/on-the-hosts/gpustack.tar"])
+def test_a_relative_image_archive_counts_from_where_ansible_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gpustack.tar").write_bytes(b"12")
+    monkeypatch.chdir(tmp_path)
+    assert [refusal["code"] for refusal in made_plan("gpustack.tar")["refusals"]] == ["disk"]
+
+
+@pytest.mark.parametrize("image_archive", [".", "nowhere/gpustack.tar"])
+def test_a_relative_image_archive_that_is_not_on_the_controller_is_refused(image_archive: str) -> None:
+    (refusal,) = made_plan(image_archive)["refusals"]
+    assert (refusal["host"], refusal["code"]) == ("w1", "image_archive")
+    assert image_archive in refusal["cause"]
+
+
+@pytest.mark.parametrize("image_archive", ["", "~/on-the-hosts.tar", "/srv/on-the-hosts/gpustack.tar"])
 def test_an_image_archive_that_is_not_copied_needs_no_room(image_archive: str) -> None:
     assert made_plan(image_archive)["refusals"] == []

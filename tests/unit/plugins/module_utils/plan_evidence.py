@@ -93,7 +93,7 @@ def _host() -> dict[str, Any]:
             "size": 1,
             "version": None,
         },
-        "filesystems": {"docker_root": filesystem(), "backup": filesystem(), "state": filesystem()},
+        "filesystems": {name: filesystem() for name in ("docker_root", "backup", "state", "remote_tmp")},
         "directories": {"backup": None, "state": None},
         "journal": {
             "attempt": None,

@@ -309,3 +309,19 @@ def test_data_in_the_containers_own_layer_lies_in_the_engines_storage(mounts: An
     record = container(mounts=mounts)
     record["GraphDriver"] = {"Data": {"UpperDir": "/var/lib/docker/overlay2/a/diff"}}
     assert only(record)["data_dir"]["host_path"] == expected
+
+
+@pytest.mark.parametrize(
+    ("running", "mounts", "expected"),
+    [
+        (True, [], "/o/a/merged/var/lib/gpustack"),
+        (False, [], "/o/a/diff/var/lib/gpustack"),
+        (True, [bind("/data")], "/data"),
+    ],
+)
+def test_data_in_a_running_containers_layer_is_read_where_its_locks_are_seen(
+    running: bool, mounts: Any, expected: str
+) -> None:
+    record = container(mounts=mounts, running=running)
+    record["GraphDriver"] = {"Data": {"UpperDir": "/o/a/diff", "MergedDir": "/o/a/merged"}}
+    assert only(record)["data_dir"]["read_path"] == expected

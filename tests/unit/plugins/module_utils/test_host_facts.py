@@ -108,6 +108,19 @@ def test_a_directory_that_does_not_exist_yet_is_judged_by_its_parent(tmp_path: P
     assert found["total"] >= found["free"] > 0
 
 
+@pytest.mark.parametrize(
+    ("path", "environment", "expected"),
+    [
+        ("~/.ansible/tmp", {"SUDO_USER": "daemon"}, os.path.expanduser("~daemon") + "/.ansible/tmp"),
+        ("~/.ansible/tmp", {"SUDO_USER": "nobody-of-this-name"}, os.path.expanduser("~") + "/.ansible/tmp"),
+        ("~/.ansible/tmp", {}, os.path.expanduser("~") + "/.ansible/tmp"),
+        ("/var/tmp/a~/b", {"SUDO_USER": "daemon"}, "/var/tmp/a~/b"),
+    ],
+)
+def test_a_home_is_that_of_the_user_who_became_root(path: str, environment: dict[str, str], expected: str) -> None:
+    assert _host_facts.of_login_user(path, environment) == expected
+
+
 def test_owner_and_mode_of_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "token"
     secret.write_text("abc")

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ def request(tmp_path: Path, **others: Any) -> Request:
         "data_dir": None,
         "backup_dir": str(tmp_path / "backup"),
         "state_dir": str(tmp_path / "state"),
+        "remote_tmp": "~/.ansible/tmp",
         "connect": [],
         "controller_clock": None,
         "docker_host": f"unix://{tmp_path}/docker.sock",
@@ -170,9 +170,14 @@ def test_a_database_in_a_running_containers_layer_is_read_through_the_container(
     (layer / str(seen)[1:]).mkdir(parents=True)
     make(seen / "database.db").close()
     found = container(command=["--disable-worker", "--data-dir", str(seen)], mounts=[])
-    found["State"]["Pid"] = os.getpid()
-    found["GraphDriver"] = {"Data": {"UpperDir": str(layer)}}
+    # SQLite would take /proc/<pid>/root for this host's own root.
+    found["State"]["Pid"] = 0
+    merged = tmp_path / "merged"
+    (merged / str(seen)[1:]).parent.mkdir(parents=True)
+    seen.rename(merged / str(seen)[1:])
+    found["GraphDriver"] = {"Data": {"UpperDir": str(layer), "MergedDir": str(merged)}}
     facts = completed(tmp_path, found)
     assert facts["data_dir"]["host_path"] == f"{layer}{seen}"
+    assert facts["data_dir"]["read_path"] == f"{merged}{seen}"
     assert facts["data"]["cache"] == []
     assert facts["database"]["readable"] is True

@@ -259,8 +259,30 @@ def test_watchtower_is_kept_off_by_a_label_that_the_plan_shows() -> None:
 def test_data_in_a_layer_is_planned_into_a_volume_of_the_attempt() -> None:
     evidence = plan_evidence.fleet()
     in_layer(evidence, "s")
+    legacy(evidence, "s")["data_dir"]["read_path"] = "/o/a/merged/var/lib/gpustack"
     plan = make_plan(evidence, plan_evidence.settings(run_id="20261124T031500Z"))
     assert plan["hosts"]["s"]["data_dir"] == "/var/lib/docker/volumes/gpustack-data-20261124T031500Z/_data"
+    assert plan["hosts"]["s"]["data_dir_now"] == "/o/a/merged/var/lib/gpustack"
+
+
+# Each: a refusal of REFUSALS, and the variable of the host that is its way out.
+WAYS_OUT: dict[str, dict[str, Any]] = {
+    "no token": {"token": True},
+    "another token": {"token": True},
+    "server not reachable": {"server_url": True},
+    "worker on a bridge": {"network": "host"},
+}
+
+
+@pytest.mark.parametrize("name", WAYS_OUT)
+def test_the_way_out_is_one(name: str) -> None:
+    break_it, host, code = REFUSALS[name]
+    fleet = plan_evidence.fleet()
+    break_it(fleet)
+    choices = {each: {"gpu_vendor": "cpu"} for each in ("w1", "w2")}
+    choices[host].update(WAYS_OUT[name])
+    plan = make_plan(fleet, plan_evidence.settings(choices=choices))
+    assert code not in {refusal["code"] for refusal in plan["refusals"]}
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -271,6 +293,26 @@ def test_refused_before_any_change(name: str) -> None:
     plan = make_plan(fleet, plan_evidence.settings())
     assert (host, code) in {(refusal["host"], refusal["code"]) for refusal in plan["refusals"]}
     assert all(refusal["cause"] and refusal["way_out"] for refusal in plan["refusals"])
+
+
+def test_a_worker_that_was_gone_before_is_told_and_not_waited_for() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "s")["database"]["workers"].append(dict(plan_evidence.worker_row(3), state="unreachable"))
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert plan["refusals"] == []
+    assert [worker["name"] for worker in plan["workers"]] == ["worker-1", "worker-2"]
+    (warning,) = [each for each in plan["warnings"] if each["code"] == "worker_left_out"]
+    assert "worker-3 (192.0.2.13, unreachable)" in warning["cause"]
+    ignored = make_plan(fleet, plan_evidence.settings(ignore_workers=("worker-3",)))
+    assert "worker_left_out" not in {each["code"] for each in ignored["warnings"]}
+
+
+def test_a_worker_that_was_not_ready_is_expected_where_its_host_is_upgraded() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "s")["database"]["workers"][1]["state"] = "not_ready"
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert [worker["name"] for worker in plan["workers"]] == ["worker-1", "worker-2"]
+    assert plan["hosts"]["w2"]["worker"]["name"] == "worker-2"
 
 
 def test_release_2_0_0_takes_neither_its_own_data_dir_nor_ollama_rows() -> None:

@@ -35,7 +35,7 @@ def fleet(size: int = 0, wal_size: int = 0, image: bool = True, **free: int) -> 
     server["image"]["present"] = image
     places = {
         name: plan_evidence.filesystem(f"/{name}", free.get(name, 500 * GIB))
-        for name in ("data", "backup", "docker_root", "state")
+        for name in ("data", "backup", "docker_root", "state", "remote_tmp")
     }
     legacy["data"]["filesystem"] = places.pop("data")
     server["filesystems"] = places
@@ -86,6 +86,13 @@ def test_an_archive_from_the_controller_needs_room_beside_the_journal() -> None:
     assert "image archive 5.0 GiB" in cause
 
 
+def test_an_archive_needs_room_where_ansible_lays_it_down_first() -> None:
+    assert refused(fleet(image=False, remote_tmp=5 * GIB), archive_size=5 * GIB) == []
+    ((host, cause),) = refused(fleet(image=False, remote_tmp=5 * GIB - 1), archive_size=5 * GIB)
+    assert host == "s"
+    assert "image archive on its way 5.0 GiB" in cause
+
+
 def test_an_archive_is_not_copied_to_a_host_that_has_the_image() -> None:
     assert refused(fleet(state=0), archive_size=5 * GIB) == []
 
@@ -96,7 +103,7 @@ def test_needs_that_meet_on_one_file_system_are_added_up(size: int, wal_size: in
     room = (3 + 2 + 4) * (size + wal_size) + CONTAINER + missing * (10 * GIB + 7 * GIB)
     one = plan_evidence.filesystem("/", room)
     hosts["s"]["installations"][0]["data"]["filesystem"] = one
-    hosts["s"]["filesystems"] = {"docker_root": one, "backup": one, "state": one}
+    hosts["s"]["filesystems"] = {"docker_root": one, "backup": one, "state": one, "remote_tmp": one}
     assert refused(hosts, image_size=10 * GIB, archive_size=7 * GIB) == []
     one["free"] -= 1
     assert len(refused(hosts, image_size=10 * GIB, archive_size=7 * GIB)) == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_ports
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan import make_plan
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import plan_evidence
 
@@ -93,3 +94,16 @@ def test_an_external_database_leaves_other_ports_to_close() -> None:
     )
     assert "PostgreSQL)" not in warning["cause"]
     assert "10161" in warning["way_out"]
+
+
+def test_the_many_ports_of_a_server_are_told_by_service_with_the_database_first() -> None:
+    (warning,) = problems(plan_evidence.fleet(), "warnings", "new_listeners")
+    assert warning["cause"] == (
+        "v2 opens ports on this host that the legacy container did not: 5432 (PostgreSQL); 10161 (server metrics);"
+        " 13000 (Grafana); 19090 (Prometheus); 30079 (proxy); 30080 (API);"
+        " 8888, 9876, 15000, 15010, 15012, 15020-15021, 15051, 15090, 18443 (gateway)"
+    )
+
+
+def test_ports_in_a_row_are_a_range() -> None:
+    assert _plan_ports.ranges([3, 1, 2, 5]) == "1-3, 5"

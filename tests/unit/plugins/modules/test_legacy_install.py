@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ansible_collections.fleetops.gpustack.plugins.modules import legacy_install
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.modules.run_module import run_module
 
 
@@ -26,3 +28,9 @@ def test_a_host_without_an_engine_is_refused_with_the_way_out(tmp_path: Path) ->
     assert result["failed"] is True
     assert "There is no Docker engine" in result["msg"]
     assert not (tmp_path / "state").exists()
+
+
+def test_data_in_the_containers_own_layer_is_in_no_directory_to_restore_into() -> None:
+    record = engine_records.container(mounts=[], running=False)
+    record["GraphDriver"] = {"Data": {"UpperDir": "/var/lib/docker/overlay2/a/diff"}}
+    assert legacy_install.result_of(record, None)["data_dir"] is None
