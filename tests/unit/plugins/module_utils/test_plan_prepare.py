@@ -44,6 +44,7 @@ def test_without_a_note_the_image_is_asked_and_a_worker_with_gpus_tried() -> Non
     assert planned(fleet)["pin"] is None
     assert left(fleet, "s") == left(fleet, "w1") == {"version", "legacy_image"}
     assert left(fleet, "w2") == {"version", "trial", "legacy_image"}
+    assert "    to prepare: image, GPU trial" in planned(fleet)["text"]
 
 
 def test_a_host_that_was_prepared_needs_nothing_and_is_held_to_the_servers_image() -> None:
@@ -52,6 +53,7 @@ def test_a_host_that_was_prepared_needs_nothing_and_is_held_to_the_servers_image
     assert [left(fleet, host) for host in fleet] == [set(), set(), set()]
     assert plan["pin"] == "sha256:1"
     assert {decision["image_id"] for decision in plan["hosts"].values()} == {"sha256:1"}
+    assert plan["text"].count("    to prepare: nothing") == 3
 
 
 def without_image(node: dict[str, Any]) -> None:
