@@ -23,6 +23,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _gates,
     _legacy_container,
     _postgres,
+    _prepared,
     _releases,
     _snapshot,
 )
@@ -46,7 +47,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
 
-#: What `prepare` brings to a host: archives of the image and of wheels.
+#: What `prepare` brings to a host, beside its note: archives of the image and of wheels.
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst")
 
 
@@ -228,7 +229,7 @@ def _set_aside_files(attempts: Iterable[Attempt]) -> list[str]:
 
 
 def _brought_files(state_dir: str) -> list[str]:
-    names = [name for name in os.listdir(state_dir) if name.endswith(ARCHIVES)]
+    names = [name for name in os.listdir(state_dir) if name.endswith(ARCHIVES) or name == _prepared.NOTE]
     paths = (os.path.join(state_dir, name) for name in sorted(names))
     return [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
 

@@ -43,10 +43,15 @@ def host(
         "architecture": platform.machine(),
         "clock": clock,
         "clock_offset": None if controller_clock is None else clock - controller_clock,
-        "boot_id": read_line("/proc/sys/kernel/random/boot_id"),
+        "boot_id": boot_id(),
         "system_vendor": read_line("/sys/class/dmi/id/sys_vendor"),
         "proxy": proxies(environment, engine_info),
     }
+
+
+def boot_id() -> str | None:
+    """The identifier of this boot."""
+    return read_line("/proc/sys/kernel/random/boot_id")
 
 
 def read_line(path: str) -> str | None:

@@ -8,7 +8,7 @@ Credentials go to the engine inside the request that pulls; no file and no argum
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 
@@ -42,8 +42,7 @@ def find(reader: DockerReader, request: ImageRequest) -> dict[str, Any] | None:
         "reference": request.reference,
         "id": attributes["Id"],
         "repo_digests": digests,
-        # What other hosts can be held to. A digest names the same release on every architecture, an id only on one.
-        "pin": digests[0] if digests else attributes["Id"],
+        "pin": pin_of(attributes["Id"], digests),
         "size": attributes.get("Size"),
         "architecture": attributes.get("Architecture"),
         "version": None,
@@ -76,14 +75,23 @@ def check_pin(request: ImageRequest, attributes: dict[str, Any]) -> None:
     """A pin is an image id or a registry digest, with or without the repository before it."""
     if not request.pin:
         return
-    wanted = request.pin.rpartition("@")[2]
     digests = [digest.rpartition("@")[2] for digest in attributes.get("RepoDigests") or []]
-    if wanted not in [attributes["Id"], *digests]:
+    if not meets(request.pin, attributes["Id"], digests):
         raise ImageError(
             f"image {request.reference} on this host is {attributes['Id']} (digests: {', '.join(digests) or 'none'}), "
             f"but the run is pinned to {request.pin}; remove it with `docker image rm {request.reference}` and run "
             "again, or pin the run to this one"
         )
+
+
+def pin_of(image_id: str, digests: Sequence[str]) -> str:
+    """What other hosts can be held to. A digest names the same release on every architecture, an id only on one."""
+    return digests[0] if digests else image_id
+
+
+def meets(pin: str, image_id: str, digests: Sequence[str]) -> bool:
+    """Whether an image is the pinned one."""
+    return pin.rpartition("@")[2] in [image_id, *(digest.rpartition("@")[2] for digest in digests)]
 
 
 def check_architecture(reference: str, attributes: dict[str, Any], engine: str) -> None:

@@ -20,8 +20,10 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _gpu_evidence,
     _host_facts,
     _journal,
+    _legacy_image,
     _libraries,
     _lock,
+    _prepared,
     _private_directories,
     _sqlite_reader,
     _supervisors,
@@ -114,6 +116,7 @@ def assembled(
         "lock": lock(request.state_dir),
         "gpu": gpu.result(),
         "libraries": libraries.result(),
+        "prepared": _prepared.read(request.state_dir),
         "reachability": reachability.result(),
     }
 
@@ -155,6 +158,7 @@ def completed(
     directory = facts["data_dir"]["host_path"]
     facts["supervisors"] = _systemd_unit.judged(facts["supervisors"], facts["name"], run)
     facts["data"] = _data_directory.data(directory, mountinfo) if directory else None
+    facts["image_archive"] = _legacy_image.find(request.backup_dir, found.container)
     settle_role(found)
     facts["token"] = _data_directory.token(found.settings, directory, request.salt)
     facts["worker"] = None
@@ -310,11 +314,13 @@ def lock(state_dir: str) -> dict[str, Any]:
 
 
 def library_versions(run: RunCommand, state_dir: str) -> dict[str, Any]:
-    """Versions of the writers' libraries, in the interpreter that has more of them: this one or the private one."""
-    requirements = _libraries.required(server=True)
+    """Versions of the writers' libraries, in the interpreter that serves better: this one or the private one."""
+    for_all, for_servers = _libraries.required(server=False), _libraries.required(server=True)
     private = _libraries.environment_python(state_dir)
     candidates = [sys.executable] + ([private] if os.path.exists(private) else [])
     with ThreadPoolExecutor(max_workers=len(candidates)) as pool:
-        probed = list(pool.map(lambda python: _libraries.probe(run, python, requirements), candidates))
-    best = max(probed, key=lambda versions: len(requirements) - len(_libraries.missing(versions, requirements)))
+        probed = list(pool.map(lambda python: _libraries.probe(run, python, for_servers), candidates))
+    best = min(
+        probed, key=lambda versions: [len(_libraries.missing(versions, each)) for each in (for_all, for_servers)]
+    )
     return dict(best, venv=len(candidates) > 1)

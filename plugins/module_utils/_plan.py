@@ -16,6 +16,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_fleet,
     _plan_host,
     _plan_ports,
+    _plan_prepare,
     _plan_text,
     _plan_wrecks,
     _releases,
@@ -55,6 +56,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     verdicts = {view.name: _verdict(view) for view in views}
     previews = {view.name: _preview(view, verdicts[view.name].flags) for view in views}
     leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
+    pin = _plan_prepare.pin(views)
 
     problems.extend(_plan_fleet.refusals(views, settings))
     problems.extend(_plan_wrecks.refusals(views))
@@ -71,12 +73,13 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     plan: dict[str, Any] = {
         "release": settings.release,
         "image": settings.image,
+        "pin": pin,
         "refusals": [problem.as_dict() for problem in problems],
         "warnings": [problem.as_dict() for problem in _warnings(views, verdicts, previews)],
         "losses": losses,
         "server": next((view.name for view in views if view.is_server), None),
         "workers": known,
-        "hosts": {view.name: _decision(view, known, verdicts[view.name], leftovers[view.name]) for view in views},
+        "hosts": {view.name: _decision(view, known, pin, verdicts[view.name], leftovers[view.name]) for view in views},
     }
     plan["text"] = _plan_text.lines(plan)
     return plan
@@ -229,11 +232,14 @@ def _warnings(
 
 
 def _decision(
-    view: HostView, known: Sequence[dict[str, Any]], verdict: _vendors.Verdict, leftovers: list[dict[str, Any]]
+    view: HostView,
+    known: Sequence[dict[str, Any]],
+    pin: str | None,
+    verdict: _vendors.Verdict,
+    leftovers: list[dict[str, Any]],
 ) -> dict[str, Any]:
     installation = view.installation or {}
-    image, libraries = view.node["image"], view.node["libraries"]
-    lacks = [name for name in ("docker", "psycopg") if not libraries[name] and (name == "docker" or view.is_server)]
+    worker = _plan_fleet.worker_of(view, known) if view.runs_worker else None
     return {
         "action": view.action,
         "role": view.role,
@@ -242,13 +248,11 @@ def _decision(
         "container_name": view.settings.choice(view.name, "container_name") or _own_name(view),
         "data_dir": _data_dir(view),
         "data_dir_now": (installation.get("data_dir") or {}).get("read_path"),
-        "worker": _plan_fleet.worker_of(view, known) if view.runs_worker else None,
+        "worker": worker,
         "gpu": {"vendor": verdict.vendor, "how": verdict.how, "flags": verdict.flags},
-        "prepare": {
-            "libraries": view.will_switch and bool(lacks),
-            "image": view.will_switch and not image["present"],
-            "trial": view.will_switch and view.runs_worker,
-        },
+        "prepare": _plan_prepare.left(view, pin, verdict, worker),
+        # Of an image that has to be fetched, the preparation tells it.
+        "image_id": view.node["image"]["id"],
         "leftovers": leftovers,
         "attempt": view.node["journal"]["attempt"],
         "backup": view.node["journal"]["backup"],

@@ -13,6 +13,8 @@ ACTIONS = {
     "finalize": "is upgraded; the roll-out variables will be removed",
     "none": "nothing to do",
 }
+# Parts of the preparation that a host may have behind it, as a person calls them.
+PREPARED = {"libraries": "libraries", "version": "image", "trial": "GPU trial"}
 
 
 def lines(plan: Mapping[str, Any]) -> list[str]:
@@ -41,6 +43,9 @@ def _host_lines(host: str, decision: Mapping[str, Any]) -> Iterator[str]:
     worker = decision["worker"]
     if worker:
         yield "    worker {}, id {}, {}".format(worker["name"], worker["id"], gpu_text(worker["gpus"]))
+    yield "    to prepare: {}".format(
+        ", ".join(word for part, word in PREPARED.items() if decision["prepare"][part]) or "nothing"
+    )
     for leftover in decision["leftovers"]:
         yield "    {}: {}: {}".format(leftover["item"], leftover["action"], leftover["reason"])
 

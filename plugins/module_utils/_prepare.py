@@ -11,10 +11,13 @@ from typing import Any, Callable, Mapping
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _attempt,
     _fleet_records,
+    _gpu_evidence,
     _gpu_trial,
+    _host_facts,
     _image,
     _legacy_image,
     _libraries,
+    _prepared,
     _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
@@ -76,16 +79,16 @@ def _prepare(
     reader = DockerReader(params["docker_host"])
     report("libraries")
     _have_libraries(params, reader, check_mode, result, run_command)
-    if not (params["prepare_image"] or params["prepare_trial"]):
-        return
     if params["backup_legacy_image"]:
         report("legacy image")
         _save_legacy_image(params, reader, check_mode, result)
+    if not (params["prepare_image"] or params["prepare_trial"]):
+        return
     report("image")
     _have_image(params, reader, check_mode, result)
     if not check_mode:
         report("trial")
-        _try_image(params, result)
+        _try_image(params, result, run_command)
 
 
 def _have_libraries(
@@ -149,16 +152,24 @@ def _save_legacy_image(
     _note(result, [f"save image {record['Config']['Image']} to {path}"])
 
 
-def _try_image(params: Mapping[str, Any], result: dict[str, Any]) -> None:
-    """Ask the image for its release and, where the host is a worker, for the GPUs that it sees."""
+def _try_image(params: Mapping[str, Any], result: dict[str, Any], run_command: RunCommand) -> None:
+    """Ask the image for its release and, where asked to, for the GPUs that it sees; note what that proves."""
     client = Engine(params["docker_host"]).client
     image = result["image"]
+    _prepared.forget(params["state_dir"])
     answers = _gpu_trial.ask(client, image["id"], params["run_id"], params["gpu"], params["prepare_trial"])
     image["version"] = answers["version"]
     result["gpus"] = answers["gpus"]
     _image.check_version(image["reference"], answers["version"], params["release"])
     if params["prepare_trial"] and params["expected_gpus"] is not None:
         _compare(params["expected_gpus"], answers["gpus"], result)
+    _prepared.write(params["state_dir"], image, _trial(params, run_command) if params["prepare_trial"] else None)
+
+
+def _trial(params: Mapping[str, Any], run_command: RunCommand) -> dict[str, Any]:
+    """The circumstances of the trial. It may have made device nodes, so the host's GPUs are looked at after it."""
+    gpu = _gpu_evidence.gpu(run_command)
+    return _prepared.trial_proof(params["gpu"], params["expected_gpus"], _host_facts.boot_id(), gpu)
 
 
 def _compare(expected: list[dict[str, Any]], seen: list[dict[str, Any]], result: dict[str, Any]) -> None:

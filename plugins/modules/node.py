@@ -45,6 +45,8 @@ options:
     choices:
       prepared:
         - Libraries, image and GPU trial are done, beside the serving legacy container, which is not touched.
+        - What was proven is noted in O(state_dir), where M(fleetops.gpustack.node_info) finds it. So a host that is
+          prepared already needs no such call. The note is no change.
       upgraded:
         - The new release runs under the old container's name, proven. An interrupted attempt is finished, or undone and
           begun again, first.
@@ -160,8 +162,8 @@ options:
     type: str
   state_dir:
     description:
-      - Directory for journal, lock, results and the private virtual environment. One that is a symbolic link, that
-        others can write into, or that belongs to another user is refused.
+      - Directory for journal, lock, results, notes and the private virtual environment. One that is a symbolic link,
+        that others can write into, or that belongs to another user is refused.
     type: path
     default: /var/lib/fleetops-gpustack
   backup_dir:
@@ -235,7 +237,7 @@ options:
     default: true
   prepare_image:
     description:
-      - Whether O(state=prepared) sees to the image.
+      - Whether O(state=prepared) sees to the image. O(prepare_trial) includes it.
     type: bool
     default: true
   prepare_trial:
@@ -327,8 +329,8 @@ backup:
   sample: /var/backups/gpustack/20261124T031500Z
 container:
   description:
-    - The new container with name, id, image and image_id. With O(state=finalized) also when it was C(started), in seconds
-      since the epoch; a heartbeat that is younger was sent to this container.
+    - The new container with name, id, image and image_id. With O(state=finalized) also when it was C(started), in
+      seconds since the epoch; a heartbeat that is younger was sent to this container.
   returned: with O(state=upgraded) and O(state=finalized)
   type: dict
   sample: {name: gpustack, id: 4f0c, image: "gpustack/gpustack:v2.2.3"}

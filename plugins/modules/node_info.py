@@ -40,12 +40,13 @@ options:
     type: path
   backup_dir:
     description:
-      - Directory for backups. Used to report the file system that it is on.
+      - Directory for backups. Used to report the file system that it is on, and which legacy images lie there.
     type: path
     default: /var/backups/gpustack
   state_dir:
     description:
-      - Directory in which this collection keeps journal, lock and private virtual environment.
+      - Directory in which this collection keeps journal, lock, the note of the last preparation and private virtual
+        environment.
     type: path
     default: /var/lib/fleetops-gpustack
   remote_tmp:
@@ -209,6 +210,9 @@ installations:
       type: str
     image_id:
       description: Id of its image.
+      type: str
+    image_archive:
+      description: The archive of its image in O(backup_dir), or V(null).
       type: str
     created:
       description: When the container was made.
@@ -787,6 +791,35 @@ libraries:
     venv:
       description: Whether the private virtual environment exists.
       type: bool
+prepared:
+  description:
+    - What the last M(fleetops.gpustack.node) with O(fleetops.gpustack.node#module:state=prepared) proved here. V(null)
+      when it proved nothing, or its note cannot be read.
+    - Whether that still holds is judged by the plan, against the rest of the evidence.
+  returned: always
+  type: dict
+  contains:
+    image:
+      description: Id of the image, and the release that it called itself.
+      type: dict
+      sample: {id: "sha256:4f0c", version: 2.2.3}
+    trial:
+      description: Under which circumstances the GPU trial was passed, or V(null) without one.
+      type: dict
+      contains:
+        flags:
+          description: The GPU flags.
+          type: dict
+        expected_gpus:
+          description: The GPUs that had to be seen.
+          type: list
+          elements: dict
+        boot_id:
+          description: The boot in which that was.
+          type: str
+        gpu:
+          description: What RV(gpu) was then.
+          type: dict
 """
 
 from typing import Any

@@ -22,6 +22,9 @@ PLAYBOOKS = CHECKOUT / "playbooks"
 # Every run prints as much as Ansible can, so that a secret which shows anywhere shows here.
 LOUD = ("-vvvv", "--diff")
 
+#: The task that calls a host of whose preparation something is left.
+PREPARE = "Prepare | Image, its version, and a trial of the GPU flags"
+
 #: What the messages of `node` name as the way back of one host.
 GO_BACK = """
 - name: Go back
@@ -36,6 +39,8 @@ GO_BACK = """
 
 _RECAP = re.compile(r"^(\S+)\s+:\s+ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
+_RESULT = re.compile(r"^(?:ok|changed|fatal): \[([^\s\]]+)", re.MULTILINE)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -49,6 +54,12 @@ class Run:
         """A column of the play recap by host: ok, changed, unreachable or failed."""
         index = ("ok", "changed", "unreachable", "failed").index(column) + 2
         return {match[1]: int(match[index]) for match in _RECAP.finditer(self.output)}
+
+    def hosts_of(self, task: str) -> set[str]:
+        """The hosts on which a task was carried out."""
+        parts = re.split(r"^(?:PLAY|TASK) ", self.output, flags=re.MULTILINE)
+        ran = (part for part in parts if f" : {task}]" in part.partition("\n")[0])
+        return {match for part in ran for match in _RESULT.findall(part)}
 
     def said(self, text: str) -> bool:
         """Whether the run printed a text, however Ansible wrapped it."""

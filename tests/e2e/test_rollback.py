@@ -101,6 +101,8 @@ def test_a_finalized_upgrade_with_people_s_changes_is_taken_back_only_when_that_
     assert DATABASE[0] in stopped
     done = playbook.run(fleet, "upgrade.yml", gpustack_backup_legacy_image="{{ inventory_hostname == 'worker3' }}")
     assert done.code == 0, done.output[-4000:]
+    # Everywhere else the preparation from before the first upgrade still holds.
+    assert done.hosts_of(playbook.PREPARE) == {"worker3"}
     outside.assert_upgraded(fleet, "2.2.3")
     fleet.admin().call("POST", "/v2/users", NEW_USER)
     running = outside.starts(fleet)

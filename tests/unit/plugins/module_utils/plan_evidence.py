@@ -113,6 +113,7 @@ def _host() -> dict[str, Any]:
         "way_back": None,
         "lock": {"held": False, "pid": None, "since": None, "run": None},
         "libraries": {"docker": "7.1.0", "psycopg": "3.2.3", "venv": True},
+        "prepared": None,
     }
 
 
@@ -123,6 +124,7 @@ def installation(role: str) -> dict[str, Any]:
         "name": "gpustack",
         "image": "gpustack/gpustack:v0.7.1",
         "image_id": "sha256:0",
+        "image_archive": None,
         "created": 0,
         "running": True,
         "status": "running",

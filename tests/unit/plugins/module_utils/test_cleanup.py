@@ -87,8 +87,8 @@ class Server:
         self.attempt = self.begin(SECOND)
         self.journal(SECOND).record("done", "done")
         self.journal(SECOND).record("finalize_done", "done")
-        for name in ("wheels.tar", "image.tar.gz"):
-            (self.state / name).write_bytes(b"archive")
+        for name in ("wheels.tar", "image.tar.gz", "prepared.json"):
+            (self.state / name).write_bytes(b"brought")
         self.answer: str | None = None
         self.head = str(HEAD)
         monkeypatch.setattr(_cleanup, "DockerReader", lambda _host: Reader(self.engine))
@@ -166,7 +166,7 @@ def test_check_do_check_again_do_again(server: Server) -> None:
     assert checked["removed"] == {
         "containers": [f"gpustack-failed-{FIRST}", f"gpustack-legacy-{SECOND}"],
         "files": [str(server.data / f".gpustack-v2-{FIRST}")],
-        "state": [str(server.state / "image.tar.gz"), str(server.state / "wheels.tar")],
+        "state": [str(server.state / name) for name in ("image.tar.gz", "prepared.json", "wheels.tar")],
         "backups": [str(server.backups / FIRST)],
     }
     done = server.clean()

@@ -7,10 +7,21 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _discovery, _journal, _lock, _node_evidence
+import pytest
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _discovery,
+    _journal,
+    _legacy_image,
+    _libraries,
+    _lock,
+    _node_evidence,
+    _prepared,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._node_evidence import Request
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.engine_records import (
     V2_ENTRY_POINT,
@@ -68,6 +79,7 @@ def test_a_host_without_an_engine_has_all_other_evidence(tmp_path: Path) -> None
     assert found["journal"]["outcome"] == "none"
     assert found["lock"]["held"] is False
     assert found["libraries"]["venv"] is False
+    assert found["prepared"] is None
     assert json.loads(json.dumps(found)) == found
 
 
@@ -83,6 +95,30 @@ def test_journal_and_lock_of_an_attempt(tmp_path: Path) -> None:
         found = _node_evidence.evidence(asked, run_command)
     assert (found["journal"]["outcome"], found["journal"]["release"]) == ("unfinished", "2.2.3")
     assert (found["lock"]["held"], found["lock"]["run"]) == (True, "20261124T030000Z")
+
+
+def test_the_note_of_a_preparation_and_the_archive_of_the_legacy_image(tmp_path: Path) -> None:
+    asked = request(tmp_path)
+    (tmp_path / "state").mkdir()
+    _prepared.write(asked.state_dir, {"id": "sha256:1", "version": "2.2.3"}, None)
+    assert _node_evidence.evidence(asked, run_command)["prepared"]["image"]["version"] == "2.2.3"
+    record = container()
+    assert completed(tmp_path, record)["image_archive"] is None
+    archive = _legacy_image.archive_path(asked.backup_dir, record["Image"])
+    (tmp_path / "backup").mkdir()
+    Path(archive).touch()
+    assert completed(tmp_path, record)["image_archive"] == archive
+
+
+def test_the_docker_sdk_which_every_host_needs_decides_for_an_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = _libraries.environment_python(str(tmp_path))
+    Path(private).parent.mkdir(parents=True)
+    Path(private).touch()
+    found = {sys.executable: {"docker": None, "psycopg": "3.2.3"}, private: {"docker": "7.1.0", "psycopg": None}}
+    monkeypatch.setattr(_libraries, "probe", lambda _run, python, _requirements: found[python])
+    assert _node_evidence.library_versions(run_command, str(tmp_path)) == {**found[private], "venv": True}
 
 
 def test_a_legacy_server_with_its_database(tmp_path: Path) -> None:

@@ -5,12 +5,24 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _gpu_trial, _lock, _prepare
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _gpu_evidence,
+    _gpu_trial,
+    _host_facts,
+    _image,
+    _legacy_image,
+    _libraries,
+    _lock,
+    _prepare,
+    _prepared,
+)
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.module_run import run_command
 
 GPU = {"vendor": "nvidia", "index": 0, "name": "NVIDIA A100", "memory": 80 * 1024**3, "uuid": "GPU-1"}
@@ -85,3 +97,88 @@ def test_a_host_without_an_engine_says_so_and_writes_nothing_in_check_mode(tmp_p
 def test_two_runs_do_not_prepare_one_host_at_a_time(tmp_path: Path) -> None:
     with _lock.HostLock(str(tmp_path / "state"), "other"), pytest.raises(_prepare.PrepareError, match="run other"):
         _prepare.run(params(tmp_path), False, lambda _step: None, run_command)
+
+
+class Host:
+    """A host with the image, on which only the engine's answers are made up."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.params = {
+            **params(tmp_path),
+            "installation": "c1",
+            "release": "2.2.3",
+            "image": "gpustack/gpustack:v2.2.3",
+            "image_id": None,
+            "image_archive": None,
+            "registry_username": None,
+            "registry_password": None,
+            "wheels": None,
+            "gpu": {"runtime": "nvidia"},
+            "expected_gpus": [GPU],
+            "backup_dir": str(tmp_path / "backups"),
+            "prepare_libraries": True,
+            "prepare_image": True,
+            "prepare_trial": True,
+            "backup_legacy_image": False,
+        }
+        self.answer: dict[str, Any] = {"version": "2.2.3", "gpus": [GPU]}
+        self.saved: list[str] = []
+        monkeypatch.setattr(_prepare, "DockerReader", lambda _host: Reader(None))
+        monkeypatch.setattr(_prepare, "Engine", lambda _host: SimpleNamespace(client=None))
+        libraries = {"changed": False, "actions": [], "python": sys.executable, "versions": {}}
+        monkeypatch.setattr(_libraries, "ensure", lambda *_asked: libraries)
+        monkeypatch.setattr(_image, "find", lambda *_asked: {"reference": "r", "id": "sha256:1", "version": None})
+        monkeypatch.setattr(_gpu_trial, "ask", lambda *_asked: self.answer)
+        monkeypatch.setattr(_gpu_evidence, "gpu", lambda _run: {"devices": ["/dev/nvidia0"]})
+        monkeypatch.setattr(_host_facts, "boot_id", lambda: "boot")
+        monkeypatch.setattr(_legacy_image, "find", lambda *_asked: None)
+        monkeypatch.setattr(_legacy_image, "save", lambda _engine, record, _directory: self.saved.append(record["Id"]))
+
+    def prepare(self, check_mode: bool = False, **changes: Any) -> dict[str, Any]:
+        return _prepare.run({**self.params, **changes}, check_mode, lambda _step: None, run_command)
+
+    @property
+    def note(self) -> dict[str, Any] | None:
+        return _prepared.read(str(self.params["state_dir"]))
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+def test_what_was_proven_is_noted_and_is_no_change(host: Host) -> None:
+    assert host.prepare()["changed"] is False
+    circumstances = _prepared.trial_proof({"runtime": "nvidia"}, [GPU], "boot", {"devices": ["/dev/nvidia0"]})
+    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": circumstances}
+
+
+def test_without_a_trial_none_is_noted(host: Host) -> None:
+    host.answer["gpus"] = None
+    host.prepare(prepare_trial=False)
+    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": None}
+
+
+@pytest.mark.parametrize("answer", [{"version": "2.2.2"}, {"gpus": []}])
+def test_a_failure_takes_back_what_was_proven_before(host: Host, answer: dict[str, Any]) -> None:
+    host.prepare()
+    host.answer.update(answer)
+    with pytest.raises(_prepare.PrepareError):
+        host.prepare()
+    assert host.note is None
+
+
+def test_check_mode_notes_nothing(host: Host, tmp_path: Path) -> None:
+    host.prepare(check_mode=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_legacy_image_alone_leaves_image_and_note_as_they_are(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.prepare()
+    before = host.note
+    record = {"Id": "c1", "Image": "sha256:0", "Config": {"Image": "gpustack/gpustack:v0.7.1"}}
+    monkeypatch.setattr(_prepare, "DockerReader", lambda _host: SimpleNamespace(inspect=lambda _name: record))
+    monkeypatch.setattr(_prepare, "_is_server", lambda *_asked: False)
+    done = host.prepare(prepare_image=False, prepare_trial=False, backup_legacy_image=True)
+    assert (done["changed"], done["image"], host.saved) == (True, None, ["c1"])
+    assert host.note == before
