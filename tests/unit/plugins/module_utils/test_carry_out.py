@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any, Callable
 
@@ -13,6 +14,7 @@ import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _carry_out, _journal
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import EngineError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
 
 NAME = "20261124T031500Z"
@@ -66,6 +68,25 @@ def test_what_escapes_is_told_with_the_way_out_and_the_outcome_so_far(do: Callab
     assert result["msg"].startswith("the disk is gone. The work stopped there")
     assert "run the same command again" in result["msg"]
     assert result["attempt"] == NAME
+
+
+def test_an_engine_that_does_not_answer_is_told_with_the_way_out(
+    do: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_docker_host: str) -> None:
+        raise EngineError("The Docker engine does not answer; start it.")
+
+    monkeypatch.setattr(_carry_out, "Engine", refuse)
+    result = do(lambda _work: {})
+    assert result["failed"] is True
+    assert result["msg"].startswith("The Docker engine does not answer; start it. The work stopped there")
+
+
+def test_what_the_operating_system_refused_names_file_and_way_out() -> None:
+    error = OSError(errno.EROFS, "Read-only file system", "/data/worker_name.new")
+    assert _carry_out.sentence(error) == (
+        "/data/worker_name.new: Read-only file system; mount that file system read-write."
+    )
 
 
 @pytest.mark.parametrize(
