@@ -106,17 +106,16 @@ def make_backup_dir(path: str) -> None:
     if not os.path.isdir(parent):
         make_backup_dir(parent)
     try:
-        os.mkdir(path, _DIRECTORY_MODE)
-    except FileExistsError:
-        pass  # whose it is, is asked next
+        with contextlib.suppress(FileExistsError):  # whose it is, is asked next
+            os.mkdir(path, _DIRECTORY_MODE)
+        require_private(path)
+        os.chmod(path, _DIRECTORY_MODE)
+        sync_directory(parent)
     except OSError as error:
         raise SnapshotError(
             f"{path} cannot be made: {error.strerror or error}; check space and rights there, or choose another "
             "directory (gpustack_backup_dir)."
         ) from error
-    require_private(path)
-    os.chmod(path, _DIRECTORY_MODE)
-    sync_directory(parent)
 
 
 def require_private(path: str) -> None:
@@ -275,8 +274,11 @@ def hot_journal(path: str) -> bool:
     return _sqlite_reader.has_hot_journal(path)
 
 
-def recover(copy_dir: str, recovered_dir: str) -> RecoveredFacts:
-    """Restore the byte copies into another directory, open them there, and say what they hold."""
+def recover(copy_dir: str, recovered_dir: str, original: str | None = None) -> RecoveredFacts:
+    """Restore the byte copies into another directory, open them there, and say what they hold.
+
+    ``original`` is the database that was copied just now: what is wrong with the copy is wrong with that one.
+    """
     source = os.path.join(copy_dir, DATABASE)
     if not os.path.exists(source):
         raise SnapshotError(f"{source} is not in the backup; there is no database to prove.")
@@ -287,10 +289,10 @@ def recover(copy_dir: str, recovered_dir: str) -> RecoveredFacts:
         if os.path.exists(os.path.join(copy_dir, name)):
             _copy_one(copy_dir, recovered_dir, name)
     database = os.path.join(recovered_dir, DATABASE)
-    with _errors_of(database), contextlib.closing(_connect(database, "rw")) as connection:
+    with _errors_of(database, original), contextlib.closing(_connect(database, "rw")) as connection:
         _recover_in_place(connection)
         facts = _facts(connection, database)
-    _require_sound(database, facts)
+    _require_sound(database, original, facts)
     return facts
 
 
@@ -306,7 +308,7 @@ def backup_live(database: str, target: str) -> FileRecord:
         _remove_if_there(leftover)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_errors_of(database))
+        stack.enter_context(_errors_of(temporary, database))
         source = stack.enter_context(contextlib.closing(_connect(database, "ro")))
         copy = stack.enter_context(contextlib.closing(_connect(temporary, "rw")))
         source.backup(copy)
@@ -348,16 +350,38 @@ def _connect(database: str, mode: str) -> Any:
 
 
 @contextlib.contextmanager
-def _errors_of(database: str) -> Iterator[None]:
+def _errors_of(copy: str, original: str | None) -> Iterator[None]:
     """SQLite's complaints as errors that name the file and the way out."""
     try:
         yield
     except Exception as error:
-        if sqlite3 is None or not isinstance(error, sqlite3.Error):
+        if not _sqlite_reader.is_sqlite_error(error):
             raise
-        raise SnapshotError(
-            f"{database} cannot be read: {error}; repair the database with the old release, or restore an older backup."
-        ) from error
+        raise SnapshotError(_complaint(copy, original, str(error))) from error
+
+
+def _complaint(copy: str, original: str | None, said: str) -> str:
+    if "malformed" in said or "not a database" in said:
+        return _damaged(copy, original, said)
+    if "full" in said:
+        return f"{copy} cannot be written: {said}; make room there, or choose another gpustack_backup_dir."
+    if "locked" in said:
+        return (
+            f"{original or copy} stayed locked for {_BUSY_TIMEOUT:g} s; see what has it open (fuser names it), then "
+            "try again."
+        )
+    made = f" from {original}" if original else ""
+    return f"{copy} could not be made{made}: {said}; check the disk, space and rights there."
+
+
+def _damaged(copy: str, original: str | None, how: str) -> str:
+    if original is None:
+        return f"{copy} is damaged ({how}); use another backup."
+    return (
+        f"{original} is damaged, as its copy {copy} shows ({how}). Stop the old server, write what can be read into a "
+        "new file (sqlite3 database.db .recover | sqlite3 new.db) and put that in its place, or restore an older "
+        "backup (playbooks/restore.yml); then run again."
+    )
 
 
 def _recover_in_place(connection: Any) -> None:
@@ -366,7 +390,10 @@ def _recover_in_place(connection: Any) -> None:
     busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
     if busy or mode != "delete":
-        raise SnapshotError("The WAL of the copy could not be checkpointed: something else has the copy open.")
+        raise SnapshotError(
+            "The WAL of the copy could not be checkpointed: something else has the copy open. Stop that (fuser names "
+            "it), then run again."
+        )
 
 
 def _facts(connection: Any, database: str) -> RecoveredFacts:
@@ -392,15 +419,13 @@ def _facts(connection: Any, database: str) -> RecoveredFacts:
     )
 
 
-def _require_sound(database: str, facts: RecoveredFacts) -> None:
+def _require_sound(copy: str, original: str | None, facts: RecoveredFacts) -> None:
     if facts.integrity != "ok":
-        raise SnapshotError(
-            f"{database} is damaged ({facts.integrity}); repair it with the old release, or restore an older backup."
-        )
+        raise SnapshotError(_damaged(copy, original, facts.integrity))
     if facts.schema_head is None:
         raise SnapshotError(
-            f"{database} holds no GPUStack schema. A copy without its -wal file looks like this; copy database.db and "
-            "database.db-wal together."
+            f"{original or copy} holds no GPUStack schema. A copy without its -wal file looks like this; copy "
+            "database.db and database.db-wal together."
         )
 
 
@@ -425,7 +450,7 @@ def save(data_dir: str, backup_dir: str, running: bool, extra: dict[str, Any] | 
         files += [FileRecord(name, absent=True) for name in DATABASE_FILES if name != DATABASE]
     else:
         files = copy_stopped(data_dir, copies)
-    facts = recover(copies, os.path.join(backup_dir, RECOVERED))
+    facts = recover(copies, os.path.join(backup_dir, RECOVERED), original=os.path.join(data_dir, DATABASE))
     return write_manifest(backup_dir, files, facts, dict(extra or {}, data_dir=data_dir, running=running))
 
 
@@ -590,13 +615,12 @@ def _restore_one(backup_dir: str, data_dir: str, record: FileRecord, what: Seque
         raise SnapshotError(f"The manifest does not say mode and owner of {record.name}; use another backup.")
     if "content" in what or "absent" in what:
         source = os.path.join(backup_dir, DATA, record.name)
-        digest = hashlib.sha256()
+        if hash_file(source) != record.sha256:
+            raise SnapshotError(f"{source} is not what the manifest says; use another backup.")
         with open(source, "rb") as stream:
-            if hash_file(source) != record.sha256:
-                raise SnapshotError(f"{source} is not what the manifest says; use another backup.")
             _write_atomically(
                 target,
-                _hashed_blocks(stream, digest),
+                iter(lambda: stream.read(_BLOCK), b""),
                 mode=int(record.mode, 8),
                 owner=(record.uid, record.gid),
                 attributes=record.attributes,

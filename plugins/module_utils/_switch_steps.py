@@ -44,6 +44,8 @@ class Progress:
     legacy: dict[str, Any]
     spec: dict[str, Any]
     container_id: str = ""
+    #: What was copied, until a manifest says it.
+    files: list[_snapshot.FileRecord] = dataclasses.field(default_factory=list)
     manifest: dict[str, Any] = dataclasses.field(default_factory=dict)
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -73,7 +75,29 @@ def save_definition(work: Work, progress: Progress) -> None:
     _snapshot.make_backup_dir(work.attempt.backup)
     path = os.path.join(work.attempt.backup, DEFINITION)
     if not os.path.exists(path):
-        write_atomically(path, progress.legacy)
+        # Where an earlier run had stopped it already, its restart policy is ours by now.
+        host = {**progress.legacy["HostConfig"], "RestartPolicy": dict(work.attempt.restart_policy)}
+        write_atomically(path, {**progress.legacy, "HostConfig": host})
+
+
+def is_kept(work: Work) -> bool:
+    """Whether an earlier run of this attempt left a proven backup of these very files; any other is put aside."""
+    attempt = work.attempt
+    if not os.path.exists(attempt.manifest):
+        return False
+    differences = _snapshot.compare_with(attempt.data_dir, _snapshot.read_manifest(attempt.backup))
+    if not any(difference.what in _snapshot.BYTES for difference in differences):
+        return True
+    os.rename(attempt.backup, _free_path(attempt.backup + "-superseded"))
+    return False
+
+
+def _free_path(path: str) -> str:
+    number, candidate = 1, path
+    while os.path.lexists(candidate):
+        number += 1
+        candidate = f"{path}-{number}"
+    return candidate
 
 
 def manifest_head(work: Work) -> dict[str, Any]:

@@ -65,9 +65,13 @@ def test_a_full_disk_is_told_with_the_journals_path(tmp_path: Path, monkeypatch:
 def test_why_a_step_failed_is_not_lost_when_that_cannot_be_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ValueError, match="the cause"), journal(tmp_path).step("snapshot"):
-        monkeypatch.setattr(os, "write", disk_is_full)
-        raise ValueError("the cause")
+    def fails() -> None:
+        with journal(tmp_path).step("snapshot"):
+            monkeypatch.setattr(os, "write", disk_is_full)
+            raise ValueError("the cause")
+
+    with pytest.raises(ValueError, match="the cause"):
+        fails()
     assert marks(tmp_path) == [("snapshot", "started")]
 
 

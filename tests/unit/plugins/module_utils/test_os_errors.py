@@ -20,7 +20,10 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _os_error
         (OSError(errno.EROFS, "Read-only file system", "/data/x"), "/data/x: Read-only file system; mount that"),
         (OSError(errno.EPERM, "Operation not permitted", "/data/x"), "/data/x: Operation not permitted; check whether"),
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device; make room there"),
-        (OSError(errno.EXDEV, "Invalid cross-device link", "/a", None, "/b"), "/a -> /b: Invalid cross-device link; see"),
+        (
+            OSError(errno.EXDEV, "Invalid cross-device link", "/a", None, "/b"),
+            "/a -> /b: Invalid cross-device link; see",
+        ),
         (OSError("the connection broke"), "the connection broke"),
         (ValueError("no"), "no"),
         (KeyError(), "KeyError"),

@@ -195,9 +195,32 @@ class TestRefusals:
         with open(str(data_dir / "database.db"), "r+b") as stream:
             stream.seek(4096)
             stream.write(b"\xff" * 8192)
-        with pytest.raises(_snapshot.SnapshotError, match=r"damaged|cannot be read"):
+        with pytest.raises(_snapshot.SnapshotError, match=f"^{data_dir}/database.db is damaged, .* [.]recover"):
             saved(data_dir, backup)
         assert not (backup / "manifest.json").exists()
+
+    def test_what_is_no_database(self, data_dir: Path, backup: Path) -> None:
+        (data_dir / "database.db").write_bytes(b"something else" * 100)
+        with pytest.raises(_snapshot.SnapshotError, match=f"^{data_dir}/database.db is damaged, "):
+            saved(data_dir, backup)
+
+    def test_a_damaged_copy_of_which_there_is_no_original(self, data_dir: Path, backup: Path, tmp_path: Path) -> None:
+        saved(data_dir, backup)
+        (backup / "data" / "database.db").write_bytes(b"something else" * 100)
+        with pytest.raises(_snapshot.SnapshotError, match=r"is damaged .*use another backup"):
+            _snapshot.recover(str(backup / "data"), str(tmp_path / "scratch"))
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ("database or disk is full", "^/b/copy cannot be written: .*; make room there"),
+            ("database is locked", "^/d/database.db stayed locked .*fuser"),
+            ("disk I/O error", "^/b/copy could not be made from /d/database.db: disk I/O error; check the disk"),
+        ],
+    )
+    def test_what_is_no_fault_of_the_database(self, said: str, told: str) -> None:
+        with pytest.raises(_snapshot.SnapshotError, match=told), _snapshot._errors_of("/b/copy", "/d/database.db"):
+            raise sqlite3.OperationalError(said)
 
     def test_no_database(self, tmp_path: Path, backup: Path) -> None:
         (tmp_path / "empty").mkdir()
@@ -339,6 +362,26 @@ class TestTheWayBack:
         with pytest.raises(_snapshot.SnapshotError, match="is not what the manifest says"):
             _snapshot.restore_files(str(backup), str(data_dir), manifest)
         assert (data_dir / "token").read_text(encoding="utf-8") == "v2"
+
+
+def test_a_copy_that_is_gone_from_the_backup_is_told_with_the_way_out(data_dir: Path, backup: Path) -> None:
+    manifest = saved(data_dir, backup)
+    (data_dir / "token").write_text("v2", encoding="utf-8")
+    (backup / "data" / "token").unlink()
+    with pytest.raises(_snapshot.SnapshotError, match=f"{backup}/data/token cannot be read: No such file"):
+        _snapshot.restore_files(str(backup), str(data_dir), manifest)
+
+
+def test_a_backup_directory_that_became_read_only_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    (tmp_path / "backups").mkdir(mode=0o700)
+    monkeypatch.setattr(os, "chmod", refuse)
+    with pytest.raises(_snapshot.SnapshotError, match=r"cannot be made: Read-only file system; .*gpustack_backup_dir"):
+        _snapshot.make_backup_dir(str(tmp_path / "backups"))
 
 
 def test_a_backup_directory_that_cannot_be_made_is_told_with_the_way_out(

@@ -307,6 +307,16 @@ def test_files_that_the_old_release_wrote_after_it_was_started_again_are_its_own
     assert not (host.data / "worker_token").exists()
 
 
+def test_a_backup_of_older_files_is_put_aside_and_taken_anew(host: Host) -> None:
+    """Else the next way back would put the older bytes in the place of the newer ones."""
+    run_and_be_killed(host, "start:after:kill")
+    host.engine.start(host.legacy["Id"])
+    (host.data / "worker_uuid").write_text("written-later")
+    host.run("start:after:raise")
+    assert host.files()["worker_uuid"] == "written-later"
+    assert (host.backups / (ATTEMPT + "-superseded") / "data" / "worker_uuid").read_text() != "written-later"
+
+
 def test_a_clock_that_was_set_back_does_not_hide_what_v2_wrote(host: Host) -> None:
     """The old container was started while the clock was ahead of what it is now: no file of it is newer for that."""
     host.legacy["State"]["StartedAt"] = "2099-01-01T00:00:00.000000000Z"

@@ -10,6 +10,7 @@ PostgreSQL's part (schema head, rows) is proven by the end-to-end tests against 
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import sqlite3
 import stat
@@ -23,6 +24,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _journal,
     _restore,
     _snapshot,
+    _switch,
     _switch_server,
     _switch_steps,
 )
@@ -155,6 +157,35 @@ def test_a_snapshot_of_older_files_is_put_aside_and_taken_anew(server: Server) -
     assert server.save()["kept"] is False
     assert (server.backups / (ATTEMPT + "-superseded") / "data" / "token").read_text() == "secret\n"
     assert (server.backups / ATTEMPT / "data" / "token").read_text() == "another\n"
+
+
+def test_a_change_between_copy_and_manifest_is_found_out(server: Server) -> None:
+    """The manifest speaks of the copy that was proven, whatever lies in the data directory by then."""
+    server.step("snapshot", _switch_server.snapshot)
+    with (server.data / "database.db").open("ab") as database:
+        database.write(b"a row of somebody else")
+    server.step("verify_snapshot", _switch_server.verify_snapshot)
+    _snapshot.verify_manifest(str(server.backups / ATTEMPT))
+    with pytest.raises(GateError, match=r"database\.db in .* changed after the snapshot"):
+        _switch_server.require_unchanged_original(server.work)
+
+
+def test_a_damaged_database_is_told_by_its_own_name(server: Server) -> None:
+    (server.data / "database.db").write_bytes(b"something else" * 100)
+    server.step("snapshot", _switch_server.snapshot)
+    with pytest.raises(_snapshot.SnapshotError, match=f"^{server.data}/database.db is damaged"):
+        server.step("verify_snapshot", _switch_server.verify_snapshot)
+
+
+def test_the_definition_has_the_restart_policy_that_was_also_when_an_earlier_run_took_it_away(server: Server) -> None:
+    server.step("stop", _switch_steps.stop_legacy)
+    stopped = server.engine.inspect(server.legacy["Id"])
+    assert stopped is not None
+    assert stopped["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    server.progress.legacy = stopped
+    server.save()
+    definition = json.loads((server.backups / ATTEMPT / "container.json").read_text())
+    assert definition["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
 
 
 def test_a_hot_journal_is_refused_with_the_way_out(server: Server) -> None:
@@ -304,6 +335,27 @@ def test_an_original_that_somebody_wrote_to_is_not_given_up(server: Server, name
         database.write(b"a row of somebody else")
     with pytest.raises(GateError, match=f"{name} in .* changed after the snapshot"):
         _switch_server.require_unchanged_original(server.work)
+
+
+def test_a_server_that_answers_is_not_accepted_on_another_database(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step itself looks, and after everything else: what is written until then counts."""
+    server.save()
+
+    def answers(_work: Work, _container: str) -> list[str]:
+        with (server.data / "database.db-wal").open("ab") as wal:
+            wal.write(b"a row of somebody else")
+        return ["the API"]
+
+    monkeypatch.setattr(_switch_steps, "wait_for_container", answers)
+    with pytest.raises(GateError, match="changed after the snapshot"):
+        server.step("ready", _switch_server.ready)
+
+
+def test_readiness_is_the_last_step_before_a_server_is_accepted() -> None:
+    assert [name for name, _step in _switch.SERVER_STEPS][-2:] == ["ready", "accept"]
+    assert dict(_switch.SERVER_STEPS)["ready"] is _switch_server.ready
 
 
 def test_the_bound_of_a_migration_grows_with_its_rows() -> None:
