@@ -201,6 +201,10 @@ def accept(_work: Work, _progress: Progress) -> dict[str, Any]:
 def last(work: Work) -> None:
     """The new container inherits the old one's restart policy, or gets one that does its supervisor's work."""
     attempt = work.attempt
+    if not runs(work, attempt.container_name):
+        # The host was restarted between acceptance and this, and until now nothing but us starts the container.
+        work.engine.start(attempt.container_name)
+        wait_for_container(work, attempt.container_name)
     work.engine.set_restart_policy(attempt.container_name, attempt.lasting_policy)
     if attempt.lasting_policy.get("Name") in ("", "no"):
         work.warn(

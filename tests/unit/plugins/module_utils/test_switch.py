@@ -277,6 +277,14 @@ def test_killed_after_acceptance_the_next_run_finishes_without_another_stop(host
     assert_upgraded(host)
 
 
+def test_a_host_that_was_restarted_after_acceptance_has_v2_in_service(host: Host) -> None:
+    """Until the lasting restart policy is set, nothing but the next run starts it."""
+    run_and_be_killed(host, "done:before:kill")
+    host.engine.records[str(made_again(host)["Id"])]["State"].update(Running=False, Status="exited")
+    assert host.run()["outcome"] == "upgraded"
+    assert_upgraded(host)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", [*_restore.WAY_BACK, "undo_start", "undo_done"])
 def test_killed_on_the_way_back_it_is_walked_again(host: Host, step: str, when: str) -> None:

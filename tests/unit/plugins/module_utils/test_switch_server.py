@@ -229,6 +229,25 @@ def test_what_v2_overwrote_is_put_aside_before_the_old_bytes_come_back(server: S
     assert (aside / "postgresql").is_dir()
 
 
+def test_what_was_overwritten_twice_is_kept_twice(server: Server) -> None:
+    before = server.bytes()
+    server.step("stop", _switch_steps.stop_legacy)
+    server.save()
+    for text in ("first\n", "second\n"):
+        (server.data / "token").write_text(text)
+        (server.data / "worker_name").write_text(text)
+        (server.data / "database.db-journal").write_text(text)
+        _restore._put_files_back(server.work)
+        assert server.bytes() == before
+    for number, text in (("", "first\n"), ("-2", "second\n")):
+        aside = server.data / f".gpustack-v2-{ATTEMPT}{number}"
+        assert {path.name: path.read_text() for path in aside.iterdir()} == {
+            "token": text,
+            "worker_name": text,
+            "database.db-journal": text,
+        }
+
+
 class LegacyAnswers(http.server.BaseHTTPRequestHandler):
     """The legacy server's /readyz."""
 
