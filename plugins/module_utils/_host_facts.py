@@ -103,9 +103,20 @@ def filesystem(path: str, mountinfo: Sequence[Mapping[str, str]]) -> dict[str, A
         "type": kind,
         "total": usage.f_blocks * usage.f_frsize,
         "free": usage.f_bavail * usage.f_frsize,
+        "unwritable": unwritable(existing),
         "network": network,
         "export": mount.get("source") if network else None,
     }
+
+
+def unwritable(path: str) -> str | None:
+    """Why not even root could make something at a path; None when this process can."""
+    existing = nearest_existing(path)
+    if os.access(existing, os.W_OK):
+        return None
+    if os.statvfs(existing).f_flag & os.ST_RDONLY:
+        return f"{existing}: Read-only file system; mount it read-write"
+    return f"{existing}: not writable; where it is immutable (lsattr -d), take that away (chattr -i)"
 
 
 def nearest_existing(path: str) -> str:
