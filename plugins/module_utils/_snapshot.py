@@ -388,8 +388,7 @@ def _recover_in_place(connection: Any) -> None:
     """Bring everything into one file: the first read plays back a rollback journal, the checkpoint takes in a WAL."""
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
-    if busy or mode != "delete":
+    if busy or connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
         raise SnapshotError(
             "The WAL of the copy could not be checkpointed: something else has the copy open. Stop that (fuser names "
             "it), then run again."

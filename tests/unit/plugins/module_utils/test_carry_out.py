@@ -70,6 +70,23 @@ def test_what_escapes_is_told_with_the_way_out_and_the_outcome_so_far(do: Callab
     assert result["attempt"] == NAME
 
 
+@pytest.mark.parametrize(("changed", "check_mode", "worked"), [(True, False, 1), (False, False, 0), (True, True, 0)])
+def test_work_is_done_only_when_something_differs_and_not_in_check_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool, check_mode: bool, worked: int
+) -> None:
+    monkeypatch.setattr(_carry_out, "Engine", lambda _docker_host: None)
+    state = tmp_path / "state"
+    if not check_mode:
+        _journal.Journal(str(state), NAME).record("begin", "started", ATTEMPT.__dict__)
+    params = {"state_dir": str(state), "docker_host": "", "run_id": NAME, "state": "finalized"}
+    result = _carry_out.carry_out_if_needed(
+        params, check_mode, lambda _params: {"changed": changed}, lambda _word: None, lambda _work, _found: {"done": 1}
+    )
+    assert result["changed"] is changed
+    assert result.get("done", 0) == worked
+    assert state.exists() is not check_mode
+
+
 def test_an_engine_that_does_not_answer_is_told_with_the_way_out(
     do: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,13 @@ def test_the_variables_go_and_nothing_else(server: Server) -> None:
     }
 
 
+def test_nothing_restarts_the_new_container_before_it_is_proven(server: Server) -> None:
+    seen: list[str] = []
+    server.engine.on_start = lambda record: seen.append(record["HostConfig"]["RestartPolicy"]["Name"])
+    server.run()
+    assert seen == ["no"]
+
+
 def test_the_old_container_is_removed_only_after_the_new_one_answered(server: Server) -> None:
     result = server.run("finalize_ready:before:raise")
     assert result["failed"] is True

@@ -222,6 +222,33 @@ class TestRefusals:
         with pytest.raises(_snapshot.SnapshotError, match=told), _snapshot._errors_of("/b/copy", "/d/database.db"):
             raise sqlite3.OperationalError(said)
 
+    def test_a_copy_that_does_not_hold_what_was_written(
+        self, data_dir: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = _snapshot._write_atomically
+
+        def write_then_lose(target: str, *args: Any, **others: Any) -> int:
+            size = real(target, *args, **others)
+            os.truncate(target, 0)
+            return size
+
+        monkeypatch.setattr(_snapshot, "_write_atomically", write_then_lose)
+        with pytest.raises(_snapshot.SnapshotError, match="does not hold what was written into it"):
+            saved(data_dir, backup)
+
+    def test_a_copy_that_something_else_has_open(self, data_dir: Path, tmp_path: Path) -> None:
+        """A reader keeps the checkpoint from taking in the WAL, whose rows the copy would lack."""
+        database = str(data_dir / "database.db")
+        reader = sqlite3.connect(database, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM users").fetchall()
+        with contextlib.closing(reader), contextlib.closing(sqlite3.connect(database, timeout=0)) as connection:
+            insert(connection, "users", id=2, username="late")
+            connection.commit()
+            connection.isolation_level = None
+            with pytest.raises(_snapshot.SnapshotError, match=r"something else has the copy open.*fuser"):
+                _snapshot._recover_in_place(connection)
+
     def test_no_database(self, tmp_path: Path, backup: Path) -> None:
         (tmp_path / "empty").mkdir()
         with pytest.raises(_snapshot.SnapshotError, match="not in the backup"):

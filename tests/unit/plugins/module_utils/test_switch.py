@@ -235,6 +235,24 @@ def test_v2s_files_and_container_are_set_aside_not_deleted(host: Host) -> None:
     assert host.containers()[f"gpustack-failed-{ATTEMPT}"] == (False, "no")
 
 
+def test_an_accepted_container_that_goes_aside_is_not_revived(host: Host) -> None:
+    """With its restart policy it would come back beside the legacy one at the next start of the engine."""
+    host.run()
+    assert host.containers()["gpustack"] == (True, "unless-stopped")
+    host.go_back()
+    assert host.containers()[f"gpustack-failed-{ATTEMPT}"] == (False, "no")
+
+
+def test_a_token_that_another_upgrade_left_does_not_contradict_the_identity(host: Host) -> None:
+    (host.data / "worker_token").write_text("of another upgrade")
+    host.before = host.files()
+    seen: list[bool] = []
+    host.engine.on_start = lambda _record: seen.append((host.data / "worker_token").exists())
+    host.run("ready:after:raise")
+    assert seen == [False]
+    assert_legacy(host)
+
+
 def test_caches_are_never_touched(host: Host) -> None:
     cache = host.data / "cache" / "model"
     before = (cache.stat().st_ino, cache.stat().st_mtime_ns)

@@ -9,7 +9,9 @@ PostgreSQL's part (schema head, rows) is proven by the end-to-end tests against 
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import itertools
 import json
 import os
 import sqlite3
@@ -21,14 +23,17 @@ from typing import Any, Iterator
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _gates,
     _journal,
+    _parity,
+    _releases,
     _restore,
     _snapshot,
     _switch,
     _switch_server,
     _switch_steps,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, Work
 from ansible_collections.fleetops.gpustack.plugins.module_utils._gates import GateError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
@@ -248,6 +253,23 @@ def test_what_was_overwritten_twice_is_kept_twice(server: Server) -> None:
         }
 
 
+def test_nothing_is_started_while_somebody_writes_over_the_old_bytes(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.step("stop", _switch_steps.stop_legacy)
+    server.save()
+    name = _restore._take_name_back
+
+    def meanwhile(work: Work) -> dict[str, Any]:
+        (server.data / "token").write_text("somebody else's\n")
+        return name(work)
+
+    monkeypatch.setitem(_restore.WAY_BACK, "undo_rename", meanwhile)
+    with pytest.raises(SwitchError, match=r"token in .* changed again .*the old container was not started"):
+        _restore.undo(server.work, start=True)
+    assert server.engine.calls.count("start") == 0
+
+
 class LegacyAnswers(http.server.BaseHTTPRequestHandler):
     """The legacy server's /readyz."""
 
@@ -312,6 +334,56 @@ def test_a_migration_is_followed_to_its_end(server: Server) -> None:
     server.save()
     server.new_container([*MIGRATED, SCHEMA_DONE])
     assert server.step("migrate", _switch_server.migrate) == {"rows": {"users": 3, "models": 0}}
+
+
+def test_a_migration_that_does_not_end_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server prints nothing, answers nobody, and goes on."""
+    server.save()
+    server.new_container(MIGRATED[:2])
+    passed = iter(range(0, 1000, 2))
+    monkeypatch.setattr(_switch_server.time, "monotonic", lambda: next(passed))
+    monkeypatch.setattr(_gates, "lines_with_ticks", lambda lines: itertools.chain(lines, itertools.repeat(None, 100)))
+    monkeypatch.setattr(_switch_server, "_answers", lambda _work, _progress: False)
+    with pytest.raises(GateError, match=r"did not end within 5 seconds; .*gpustack_migration_timeout"):
+        server.step("migrate", _switch_server.migrate)
+
+
+class NewDatabase:
+    """A new database with a schema head, and nothing else that a gate asks for."""
+
+    def __init__(self, heads: list[str]) -> None:
+        self.heads = heads
+
+    def execute(self, query: str) -> list[tuple[str]]:
+        assert query == "SELECT version_num FROM alembic_version"
+        return [(head,) for head in self.heads]
+
+
+@pytest.mark.parametrize("heads", [["of another release"], [], ["1f6d03a5b4aa", "two"]])
+def test_another_schema_head_is_not_accepted(server: Server, monkeypatch: pytest.MonkeyPatch, heads: list[str]) -> None:
+    database = contextlib.nullcontext(NewDatabase(heads))
+    monkeypatch.setattr(_switch_server, "_database", lambda _work, _progress: database)
+    with pytest.raises(GateError, match=r"The schema head is .* but release 2\.2\.3 has"):
+        server.step("schema_head", _switch_server.schema_head)
+    head = _releases.find("2.2.3").schema_head
+    assert head
+    database.enter_result.heads = [head]
+    assert server.step("schema_head", _switch_server.schema_head) == {"found": [head]}
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_rows_that_are_not_equal_are_not_accepted(server: Server, monkeypatch: pytest.MonkeyPatch, equal: bool) -> None:
+    report = {"equal": equal, "warnings": ["a word"], "tables": [], "seconds": 0.1, "sequences": []}
+    monkeypatch.setattr(_switch_server, "_database", lambda _work, _progress: contextlib.nullcontext(None))
+    monkeypatch.setattr(_parity, "compare", lambda *_args: report)
+    monkeypatch.setattr(_parity, "problems", lambda _report: ["users: 1 differences"])
+    if equal:
+        server.step("rows", _switch_server.rows)
+    else:
+        with pytest.raises(GateError, match="not equal to the snapshot: users: 1 differences"):
+            server.step("rows", _switch_server.rows)
+    assert server.progress.facts["parity"] is report
+    assert server.warnings == ["a word"]
 
 
 @pytest.mark.parametrize(
