@@ -16,6 +16,7 @@ from typing import Any, Iterable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _os_errors, _snapshot
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
 
 
 class LegacyImageError(Exception):
@@ -82,4 +83,4 @@ def _write(path: str, blocks: Iterable[bytes]) -> None:
         if not isinstance(error, OSError):
             raise
         raise LegacyImageError(f"{path} cannot be written: {_os_errors.explain(error)}") from error
-    _snapshot.sync_directory(os.path.dirname(path))
+    fsync_directory(os.path.dirname(path))

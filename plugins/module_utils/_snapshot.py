@@ -34,6 +34,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _private_directories,
     _sqlite_reader,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
 
 DATABASE = "database.db"
 #: What belongs to the database: without these two a copy lacks committed rows, or holds uncommitted ones.
@@ -49,6 +50,7 @@ DATA = "data"
 RECOVERED = "recovered"
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
+#: What the engine said of the legacy container.
 DEFINITION = "container.json"
 #: What a backup is whole without: it can be made again from the copies.
 REPLACEABLE = (os.path.join(RECOVERED, DATABASE),)
@@ -110,7 +112,7 @@ def make_backup_dir(path: str) -> None:
             os.mkdir(path, _DIRECTORY_MODE)
         require_private(path)
         os.chmod(path, _DIRECTORY_MODE)
-        sync_directory(parent)
+        fsync_directory(parent)
     except OSError as error:
         raise SnapshotError(
             f"{path} cannot be made: {error.strerror or error}; check space and rights there, or choose another "
@@ -125,15 +127,6 @@ def require_private(path: str) -> None:
         raise SnapshotError(f"{objection.cause}; {objection.way_out}.")
 
 
-def sync_directory(path: str) -> None:
-    """Make the names inside a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 # Byte copies
 
 
@@ -141,7 +134,7 @@ def copy_stopped(data_dir: str, target_dir: str, files: Iterable[str] = LEGACY_F
     """Copy files of a data directory that nobody writes to any more; a file that changes meanwhile is an error."""
     make_backup_dir(target_dir)
     records = [_copy_one(data_dir, target_dir, name) for name in files]
-    sync_directory(target_dir)
+    fsync_directory(target_dir)
     for record in records:
         _require_unchanged(data_dir, record)
     return records
@@ -254,7 +247,7 @@ def _write_atomically(
     except BaseException:
         _remove_if_there(temporary)
         raise
-    sync_directory(os.path.dirname(target))
+    fsync_directory(os.path.dirname(target))
     return size
 
 
@@ -316,7 +309,7 @@ def backup_live(database: str, target: str) -> FileRecord:
     with open(temporary, "rb+") as stream:
         os.fsync(stream.fileno())
     os.replace(temporary, target)
-    sync_directory(os.path.dirname(target))
+    fsync_directory(os.path.dirname(target))
     original, copied = os.stat(database), os.stat(target)
     return FileRecord(
         os.path.basename(database),
@@ -646,4 +639,4 @@ def _set_aside(path: str, aside: str | None) -> None:
         raise SnapshotError(f"{path} was not there when the backup was made; move it out of the way, then try again.")
     make_backup_dir(aside)
     shutil.move(path, os.path.join(aside, os.path.basename(path)))
-    sync_directory(os.path.dirname(path))
+    fsync_directory(os.path.dirname(path))

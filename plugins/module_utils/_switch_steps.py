@@ -24,13 +24,13 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _supervised,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
-    DEFINITION,
     SwitchError,
     Work,
     describe,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
 
 WORKER_TOKEN = "worker_token"
 SAVED_FILES = (*_snapshot.LEGACY_FILES, WORKER_TOKEN)
@@ -73,7 +73,7 @@ def copy_out(work: Work, _progress: Progress) -> dict[str, Any]:
 def save_definition(work: Work, progress: Progress) -> None:
     """The old container's definition, as it was before anything was changed."""
     _snapshot.make_backup_dir(work.attempt.backup)
-    path = os.path.join(work.attempt.backup, DEFINITION)
+    path = os.path.join(work.attempt.backup, _snapshot.DEFINITION)
     if not os.path.exists(path):
         # Where an earlier run had stopped it already, its restart policy is ours by now.
         host = {**progress.legacy["HostConfig"], "RestartPolicy": dict(work.attempt.restart_policy)}
@@ -252,5 +252,5 @@ def write_file(data_dir: str, name: str, value: str) -> str:
         text.flush()
         os.fsync(text.fileno())
     os.rename(temporary, os.path.join(data_dir, name))
-    _snapshot.sync_directory(data_dir)
+    fsync_directory(data_dir)
     return name

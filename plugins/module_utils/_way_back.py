@@ -16,9 +16,9 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _legacy_image,
     _os_errors,
     _recreate,
+    _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
-    DEFINITION,
     Attempt,
     SwitchError,
     Work,
@@ -71,7 +71,7 @@ def definition(attempt: Attempt) -> dict[str, Any] | None:
 
 def definition_path(attempt: Attempt) -> str:
     """Where the legacy container's definition lies."""
-    return os.path.join(attempt.backup, DEFINITION)
+    return os.path.join(attempt.backup, _snapshot.DEFINITION)
 
 
 def archive(attempt: Attempt, record: dict[str, Any]) -> str | None:

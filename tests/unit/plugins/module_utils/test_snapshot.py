@@ -256,14 +256,14 @@ class TestRefusals:
 
     def test_a_file_that_changes_meanwhile(self, data_dir: Path, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The writer comes between the copy and the second reading."""
-        real = _snapshot.sync_directory
+        real = _snapshot.fsync_directory
 
         def write_then_sync(path: str) -> None:
             with open(str(data_dir / "database.db-wal"), "ab") as stream:
                 stream.write(b"more")
             real(path)
 
-        monkeypatch.setattr(_snapshot, "sync_directory", write_then_sync)
+        monkeypatch.setattr(_snapshot, "fsync_directory", write_then_sync)
         with pytest.raises(_snapshot.SnapshotError, match="changed while it was being copied"):
             saved(data_dir, backup)
 
