@@ -14,6 +14,7 @@ import json
 import os
 from typing import Any, Callable, Iterable, Mapping
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import (
     ATTEMPT_LABEL,
     Installation,
@@ -25,8 +26,6 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 NO_RESTART = {"Name": "no", "MaximumRetryCount": 0}
 LASTING = {"Name": "unless-stopped", "MaximumRetryCount": 0}
 SET_ASIDE_PREFIX = ".gpustack-v2-"
-#: In a backup: the inspect of the legacy container.
-DEFINITION = "container.json"
 #: Form of what is journaled with `begin`. A later version that cannot go on from this one's attempts raises it.
 BEGIN_FORMAT = 1
 #: Without these there is no way back that this version could walk; all other facts have a sound default.
@@ -81,12 +80,12 @@ class Attempt:
     @property
     def data_backup(self) -> str:
         """The directory of the byte copies."""
-        return os.path.join(self.backup, "data")
+        return os.path.join(self.backup, _snapshot.DATA)
 
     @property
     def manifest(self) -> str:
         """The file that says what the legacy files were."""
-        return os.path.join(self.backup, "manifest.json")
+        return os.path.join(self.backup, _snapshot.MANIFEST)
 
     @property
     def spec_file(self) -> str:
@@ -175,7 +174,7 @@ def _by_hand(name: str) -> str:
 def _saved_restart_policy(backup: str) -> dict[str, Any]:
     """The legacy container's, by its definition in the backup."""
     try:
-        with open(os.path.join(backup, DEFINITION), encoding="utf-8") as definition:
+        with open(os.path.join(backup, _snapshot.DEFINITION), encoding="utf-8") as definition:
             policy = json.load(definition)["HostConfig"]["RestartPolicy"]
     except (OSError, ValueError, KeyError):
         return dict(NO_RESTART)

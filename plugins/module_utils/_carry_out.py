@@ -10,6 +10,7 @@ import os
 import traceback
 from typing import Any, Callable, Mapping
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _os_errors
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work, from_entries
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import run_detached
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
@@ -49,12 +50,11 @@ def carry_out(
     fault = parse_fault(os.environ.get(FAULT_VARIABLE))
 
     def work_as_child() -> dict[str, Any]:
-        lock.sign()
         warnings: list[str] = []
         journal = Journal(params["state_dir"], attempt.name, fault)
-        work = Work(params, attempt, Engine(params["docker_host"]), journal, warnings.append)
         try:
-            result = action(work)
+            lock.sign()
+            result = action(Work(params, attempt, Engine(params["docker_host"]), journal, warnings.append))
         except Exception as error:  # the operator has to learn what follows from it
             traceback.print_exc()  # into the log of the attempt
             result = _cut_off(error, outcome_of(journal.entries()))
@@ -74,7 +74,7 @@ def _cut_off(error: Exception, outcome: str) -> dict[str, Any]:
 
 def sentence(error: Exception) -> str:
     """What an exception says, as a sentence to which others can be added."""
-    text = str(error).strip() or type(error).__name__
+    text = _os_errors.explain(error)
     return text if text.endswith((".", "!", "?")) else text + "."
 
 

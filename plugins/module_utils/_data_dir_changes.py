@@ -92,7 +92,9 @@ def has_other_mode(path: str, mode: int) -> bool:
 
 
 def set_aside_directories(data_dir: str, attempt: str) -> list[str]:
-    """The directories in which v2's files of an attempt lie."""
+    """The directories in which v2's files of an attempt lie; none where the data directory was not made yet."""
+    if not os.path.isdir(data_dir):
+        return []
     found = fnmatch.filter(os.listdir(data_dir), SET_ASIDE_PREFIX + attempt + "*")
     return sorted(os.path.join(data_dir, name) for name in found)
 

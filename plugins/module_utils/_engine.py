@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import Any, Callable, Iterator, Mapping, TypeVar
+from typing import Any, Callable, Iterable, Iterator, Mapping, TypeVar
 
 #: A busy engine takes its time to start a container; this is where it is taken for hung.
 REQUEST_SECONDS = 180
@@ -148,7 +148,8 @@ class Engine:
     def save_image(self, reference: str) -> Iterator[bytes]:
         """What ``docker save`` writes, block by block."""
         with self._patient():
-            yield from self._ask("save " + reference, self._api.get_image, reference)
+            what = "save " + reference
+            yield from self._unbroken(what, self._ask(what, self._api.get_image, reference))
 
     def tag_image(self, image: str, reference: str) -> None:
         """Give an image a further reference."""
@@ -161,13 +162,15 @@ class Engine:
 
     def read_archive(self, container: str, path: str) -> Iterator[bytes]:
         """A file or directory of a container, stopped or not, as the pieces of a tar archive."""
-        chunks, _facts = self._ask(f"read {path} of container {container}", self._api.get_archive, container, path)
-        return iter(chunks)
+        what = f"read {path} of container {container}"
+        chunks, _facts = self._ask(what, self._api.get_archive, container, path)
+        return self._unbroken(what, chunks)
 
     def follow_logs(self, container: str, since: float | None = None) -> Iterator[str]:
         """The container's output line by line, as it is printed, until it stops."""
+        what = "read the log of container " + container
         chunks = self._ask(
-            "read the log of container " + container,
+            what,
             self._api.logs,
             container,
             stdout=True,
@@ -176,13 +179,14 @@ class Engine:
             follow=True,
             since=since,
         )
-        return self._lines(container, chunks)
+        return self._unbroken(what, lines_of(chunks))
 
-    def _lines(self, container: str, chunks: Iterator[bytes]) -> Iterator[str]:
+    def _unbroken(self, what: str, pieces: Iterable[Answer]) -> Iterator[Answer]:
+        """The pieces of a stream, with the engine's name on an error in the middle of it."""
         try:
-            yield from lines_of(chunks)
+            yield from pieces
         except (self._docker_error, self._stream_error, OSError) as error:
-            raise EngineError(f"The log of container {container} broke off: {error}") from None
+            raise EngineError(f"The Docker engine broke off when it was to {what}: {_reason(error)}") from None
 
     def log_tail(self, container: str, lines: int) -> list[str]:
         """The last lines that the container printed."""

@@ -20,7 +20,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._carry_out import carry_out_if_needed, facts_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
-from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of, name_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
     CLEANED,
     DONE,
@@ -29,6 +29,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
     outcome_of,
     seconds_of,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._situation import accepted
 
 
 def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
@@ -59,15 +60,35 @@ def _found(params: Mapping[str, Any]) -> dict[str, Any]:
     outcome = outcome_of(entries)
     if outcome not in ("upgraded", "finalized", CLEANED, "unfinished"):
         raise SwitchError("This host was not upgraded by fleetops.gpustack, so there is nothing to finalize.")
+    if outcome == "unfinished" and not accepted(entries):
+        raise SwitchError(
+            f"Attempt {entries[0]['attempt']} was interrupted before its new container was accepted, or on its way "
+            "back, so there is nothing to finalize. Run playbooks/upgrade.yml or playbooks/rollback.yml again."
+        )
     attempt = from_entries(entries)
-    record = DockerReader(params["docker_host"]).inspect(attempt.container_name)
+    result: dict[str, Any] = {"changed": False, "outcome": outcome, "warnings": [], **facts_of(attempt)}
+    if outcome in ("finalized", CLEANED):
+        return result
     saved = _saved(attempt)
-    changed = outcome == "unfinished" or (outcome == "upgraded" and bool(saved["rollout"]))
-    result: dict[str, Any] = {"changed": changed, "outcome": outcome, "warnings": [], **facts_of(attempt)}
-    if changed and record is not None:
+    result["changed"] = outcome == "unfinished" or bool(saved["rollout"]) or attempt.serves
+    if result["changed"]:
+        inspect = DockerReader(params["docker_host"]).inspect
+        _require_own(attempt, [inspect(name) for name in (attempt.container_name, attempt.rollout_name)])
         lasting = _lasting(attempt, saved)
         result["diff"] = _container_spec.difference(_with_policy(saved["spec"], attempt), lasting)
     return result
+
+
+def _require_own(attempt: Attempt, records: list[dict[str, Any] | None]) -> None:
+    """Nothing but the attempt's own containers may be stopped, renamed or removed."""
+    there = [record for record in records if record is not None]
+    foreign = [name_of(record) for record in there if label_of(record, _container_spec.ATTEMPT_LABEL) != attempt.name]
+    if foreign or not there:
+        what = f"Container {foreign[0]} is not the one" if foreign else f"Container {attempt.container_name} is gone"
+        raise SwitchError(
+            f"{what} that attempt {attempt.name} made; nothing was changed. Put that one back under the name "
+            f"{attempt.container_name}, or go back with state=legacy."
+        )
 
 
 def _saved(attempt: Attempt) -> dict[str, Any]:

@@ -240,7 +240,7 @@ def _make_data_dir(found: Found) -> None:
     if was:
         os.chown(found.data_dir, was["uid"], was["gid"])
         os.chmod(found.data_dir, int(was["mode"], 8))
-    _snapshot.sync_directory(os.path.dirname(os.path.abspath(found.data_dir)))
+    _journal.fsync_directory(os.path.dirname(os.path.abspath(found.data_dir)))
 
 
 def _set_aside(data_dir: str, names: Iterable[str], aside: str) -> None:
@@ -250,8 +250,8 @@ def _set_aside(data_dir: str, names: Iterable[str], aside: str) -> None:
         if os.path.lexists(target):
             raise RestoreError(f"{target} is there already; run again with another run_id.")
         os.rename(os.path.join(data_dir, name), target)
-    _snapshot.sync_directory(aside)
-    _snapshot.sync_directory(data_dir)
+    _journal.fsync_directory(aside)
+    _journal.fsync_directory(data_dir)
 
 
 def _end_attempt(state_dir: str, found: Found) -> None:

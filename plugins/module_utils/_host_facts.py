@@ -108,6 +108,7 @@ def filesystem(path: str, mountinfo: Sequence[Mapping[str, str]]) -> dict[str, A
         "type": kind,
         "total": usage.f_blocks * usage.f_frsize,
         "free": usage.f_bavail * usage.f_frsize,
+        "unwritable": unwritable(existing),
         "network": network,
         "export": mount.get("source") if network else None,
     }
@@ -118,6 +119,16 @@ def of_login_user(path: str, environment: Mapping[str, str]) -> str:
     user = environment.get("SUDO_USER") or environment.get("DOAS_USER") or ""
     theirs = os.path.expanduser(path.replace("~/", f"~{user}/", 1)) if path.startswith("~/") else path
     return os.path.expanduser(path) if theirs.startswith("~") else theirs
+
+
+def unwritable(path: str) -> str | None:
+    """Why not even root could make something at a path; None when this process can."""
+    existing = nearest_existing(path)
+    if os.access(existing, os.W_OK):
+        return None
+    if os.statvfs(existing).f_flag & os.ST_RDONLY:
+        return f"{existing}: Read-only file system; mount it read-write"
+    return f"{existing}: not writable; where it is immutable (lsattr -d), take that away (chattr -i)"
 
 
 def nearest_existing(path: str) -> str:

@@ -16,7 +16,7 @@ import json
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, Mapping, NamedTuple
 
 JOURNAL = "journal.jsonl"
@@ -115,7 +115,9 @@ class Journal:
             yield found
             self._hit(name, "after")
         except BaseException as error:
-            self.record(name, FAILED, {"error": str(error) or type(error).__name__})
+            # On a full disk nothing more can be noted, and why the step failed must not be lost over that.
+            with suppress(OSError):
+                self.record(name, FAILED, {"error": str(error) or type(error).__name__})
             raise
         self.record(name, DONE, found)
         self.steps.append({"step": name, "seconds": round(self._clock() - begun, 3)})
@@ -253,10 +255,13 @@ def _append(state_dir: str, line: str) -> None:
             data = b"\n" + data
         _write_all(fd, data)
         os.fsync(fd)
+    except OSError as error:  # which does not say where
+        raise OSError(error.errno, error.strerror, path) from error
     finally:
         os.close(fd)
     if is_new:
         fsync_directory(state_dir)
+        fsync_directory(os.path.dirname(os.path.abspath(state_dir)))
 
 
 def _ends_torn(fd: int) -> bool:

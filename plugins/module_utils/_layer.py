@@ -27,6 +27,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._data_directory import CACHE
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import ATTEMPT_LABEL
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import MissingError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
 from ansible_collections.fleetops.gpustack.plugins.module_utils._recreate import legacy_record
 
 _BLOCK = 1024 * 1024
@@ -93,13 +94,13 @@ def extract(chunks: Iterator[bytes], target: str) -> dict[str, str]:
             # Sockets and pipes are of a process that is gone.
     for path, member in reversed(directories):
         _set_facts(path, member)
-        _snapshot.sync_directory(path)
+        fsync_directory(path)
     return hashes
 
 
 def prove(directory: str, hashes: Mapping[str, str]) -> None:
     """Read everything again and hold it against what the engine sent."""
-    _snapshot.sync_directory(directory)
+    fsync_directory(directory)
     wrong = [name for name, sha256 in hashes.items() if _snapshot.hash_file(os.path.join(directory, name)) != sha256]
     if wrong:
         raise SwitchError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot, _sqlite_reader
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _os_errors, _snapshot, _sqlite_reader
 from ansible_collections.fleetops.gpustack.plugins.module_utils._gates import GateError
 
 #: A running server writes to these by itself, but only adds to them.
@@ -43,8 +43,10 @@ def _count(path: str, wanted: Mapping[str, int]) -> dict[str, int]:
         with _sqlite_reader.opened(path, live=True) as connection:
             there = _sqlite_reader.table_names(connection)
             return {table: _sqlite_reader.count(connection, table) for table in sorted(wanted) if table in there}
-    except _sqlite_reader.DatabaseError as error:
-        raise GateError(str(error)) from error
+    except (_sqlite_reader.DatabaseError, OSError) as error:
+        raise GateError(
+            f"The legacy server runs, but its rows cannot be counted: {_os_errors.explain(error)}"
+        ) from error
     except Exception as error:
         if not _sqlite_reader.is_sqlite_error(error):
             raise

@@ -10,11 +10,13 @@ second run does not write it again. Its id proves what is in it when the engine 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Iterable, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _os_errors, _snapshot
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
 
 
 class LegacyImageError(Exception):
@@ -66,11 +68,19 @@ def _require_room(backup_dir: str, image: Mapping[str, Any]) -> None:
 def _write(path: str, blocks: Iterable[bytes]) -> None:
     # One name, not a random one: a run that was killed leaves at most one torn file, and the next run overwrites it.
     temporary = path + ".new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as archive:
-        for block in blocks:
-            archive.write(block)
-        archive.flush()
-        os.fsync(archive.fileno())
-    os.replace(temporary, path)
-    _snapshot.sync_directory(os.path.dirname(path))
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as archive:
+            for block in blocks:
+                archive.write(block)
+            archive.flush()
+            os.fsync(archive.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        # The room of half an image is what the snapshot of the database may need.
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if not isinstance(error, OSError):
+            raise
+        raise LegacyImageError(f"{path} cannot be written: {_os_errors.explain(error)}") from error
+    fsync_directory(os.path.dirname(path))

@@ -25,6 +25,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _lock,
     _prepared,
     _private_directories,
+    _snapshot,
     _sqlite_reader,
     _supervisors,
     _systemd_unit,
@@ -289,7 +290,7 @@ def journal(state_dir: str) -> dict[str, Any]:
 
 def definition(backup: str | None) -> str | None:
     """Where the definition of a legacy container that was switched is kept."""
-    path = os.path.join(backup or "", _attempt.DEFINITION)
+    path = os.path.join(backup or "", _snapshot.DEFINITION)
     return path if backup and os.path.exists(path) else None
 
 

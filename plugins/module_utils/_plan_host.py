@@ -97,6 +97,19 @@ def check_private_directories(view: HostView) -> Iterator[Problem]:
             yield view.problem(name + "_dir", f"{variable}: {objection.cause}", objection.way_out)
 
 
+def check_writable(view: HostView) -> Iterator[Problem]:
+    """What the upgrade writes into can be written: a read-only mount or an immutable directory stops even root."""
+    if not view.will_switch:
+        return
+    places = {f"gpustack_{name}_dir": view.node["filesystems"].get(name) for name in ("backup", "state")}
+    if view.installation and view.data and view.installation["data_dir"]["type"] != "layer":
+        places["data directory"] = view.data["filesystem"]
+    for place, filesystem in places.items():
+        if filesystem and filesystem["unwritable"]:
+            cause, _semicolon, way_out = filesystem["unwritable"].partition("; ")
+            yield view.problem("unwritable", f"{place}: {cause}", way_out)
+
+
 def check_journal(view: HostView) -> Iterator[Problem]:
     """An attempt that this version of the collection can finish or undo."""
     problem = view.node["journal"].get("problem")
@@ -361,6 +374,7 @@ CHECKS: tuple[Callable[[HostView], Iterator[Problem]], ...] = (
     check_access,
     check_lock,
     check_private_directories,
+    check_writable,
     check_journal,
     check_installation,
     check_generation,

@@ -17,6 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _image,
     _legacy_image,
     _libraries,
+    _os_errors,
     _prepared,
     _snapshot,
 )
@@ -60,7 +61,7 @@ def run(
     except _libraries.LibrariesError as error:
         raise PrepareError(str(error), {**_facts(result), "wheels_wanted": error.wanted}) from None
     except EXPECTED as error:
-        raise PrepareError(str(error), _facts(result)) from None
+        raise PrepareError(_os_errors.explain(error), _facts(result)) from None
     return result
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
@@ -28,7 +27,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     NO_RESTART,
-    SET_ASIDE_PREFIX,
+    Attempt,
     SwitchError,
     Work,
     created_by,
@@ -246,21 +245,25 @@ def _modes_before(work: Work) -> dict[str, int]:
 
 def _put_files_back(work: Work) -> dict[str, Any]:
     attempt = work.attempt
-    if _differences(work):
+    differences = _differences(work)
+    if differences:
         manifest = _snapshot.read_manifest(attempt.backup)
-        aside = os.path.join(attempt.data_dir, SET_ASIDE_PREFIX + attempt.name)
-        _keep_changed(attempt.data_dir, manifest, aside)
+        aside = _keep_what_v2_wrote(attempt, differences)
         _snapshot.restore_files(attempt.backup, attempt.data_dir, manifest, aside=aside)
     _data_dir_changes.apply_modes(_modes_before(work))
     return {}
 
 
-def _keep_changed(data_dir: str, manifest: dict[str, Any], aside: str) -> None:
-    """What v2 wrote into a legacy file is put aside before the old bytes come back."""
-    for difference in _snapshot.compare_with(data_dir, manifest):
-        if difference.what == "content":
-            _snapshot.make_backup_dir(aside)
-            shutil.copy2(os.path.join(data_dir, difference.name), os.path.join(aside, difference.name))
+def _keep_what_v2_wrote(attempt: Attempt, differences: list[_snapshot.Difference]) -> str | None:
+    """Copy what v2 wrote into legacy files before the old bytes come back; the directory for what must make way."""
+    changed = [difference.name for difference in differences if difference.what == "content"]
+    appeared = [difference.name for difference in differences if difference.what == "present"]
+    if not changed and not appeared:
+        return None
+    # Not where an earlier try has put such files: nothing is written over.
+    aside = _data_dir_changes.set_aside_directory(attempt.data_dir, [*changed, *appeared], attempt.name)
+    _snapshot.copy_stopped(attempt.data_dir, aside, changed)
+    return aside
 
 
 def _take_name_back(work: Work) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, Mapping, NamedTuple
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
     _data_dir_changes,
+    _host_facts,
     _image,
     _journal,
     _layer,
@@ -215,6 +216,10 @@ def _require_usable(
             "the embedded SQLite database can be switched yet."
         )
     ours = attempt.layer is not None  # a copy is opened as it is made
+    for directory in [attempt.backup] if ours else [attempt.backup, attempt.data_dir]:
+        unwritable = _host_facts.unwritable(directory)
+        if unwritable:
+            raise SwitchError(f"{unwritable}. Nothing was changed.")
     if attempt.serves and not (
         ours or params["fix_permissions"] or _data_dir_changes.is_open_to_others(attempt.data_dir)
     ):

@@ -34,6 +34,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _private_directories,
     _sqlite_reader,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
 
 DATABASE = "database.db"
 #: What belongs to the database: without these two a copy lacks committed rows, or holds uncommitted ones.
@@ -49,6 +50,7 @@ DATA = "data"
 RECOVERED = "recovered"
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
+#: What the engine said of the legacy container.
 DEFINITION = "container.json"
 #: What a backup is whole without: it can be made again from the copies.
 REPLACEABLE = (os.path.join(RECOVERED, DATABASE),)
@@ -106,17 +108,16 @@ def make_backup_dir(path: str) -> None:
     if not os.path.isdir(parent):
         make_backup_dir(parent)
     try:
-        os.mkdir(path, _DIRECTORY_MODE)
-    except FileExistsError:
-        pass  # whose it is, is asked next
+        with contextlib.suppress(FileExistsError):  # whose it is, is asked next
+            os.mkdir(path, _DIRECTORY_MODE)
+        require_private(path)
+        os.chmod(path, _DIRECTORY_MODE)
+        fsync_directory(parent)
     except OSError as error:
         raise SnapshotError(
             f"{path} cannot be made: {error.strerror or error}; check space and rights there, or choose another "
             "directory (gpustack_backup_dir)."
         ) from error
-    require_private(path)
-    os.chmod(path, _DIRECTORY_MODE)
-    sync_directory(parent)
 
 
 def require_private(path: str) -> None:
@@ -126,15 +127,6 @@ def require_private(path: str) -> None:
         raise SnapshotError(f"{objection.cause}; {objection.way_out}.")
 
 
-def sync_directory(path: str) -> None:
-    """Make the names inside a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 # Byte copies
 
 
@@ -142,7 +134,7 @@ def copy_stopped(data_dir: str, target_dir: str, files: Iterable[str] = LEGACY_F
     """Copy files of a data directory that nobody writes to any more; a file that changes meanwhile is an error."""
     make_backup_dir(target_dir)
     records = [_copy_one(data_dir, target_dir, name) for name in files]
-    sync_directory(target_dir)
+    fsync_directory(target_dir)
     for record in records:
         _require_unchanged(data_dir, record)
     return records
@@ -255,7 +247,7 @@ def _write_atomically(
     except BaseException:
         _remove_if_there(temporary)
         raise
-    sync_directory(os.path.dirname(target))
+    fsync_directory(os.path.dirname(target))
     return size
 
 
@@ -275,8 +267,11 @@ def hot_journal(path: str) -> bool:
     return _sqlite_reader.has_hot_journal(path)
 
 
-def recover(copy_dir: str, recovered_dir: str) -> RecoveredFacts:
-    """Restore the byte copies into another directory, open them there, and say what they hold."""
+def recover(copy_dir: str, recovered_dir: str, original: str | None = None) -> RecoveredFacts:
+    """Restore the byte copies into another directory, open them there, and say what they hold.
+
+    ``original`` is the database that was copied just now: what is wrong with the copy is wrong with that one.
+    """
     source = os.path.join(copy_dir, DATABASE)
     if not os.path.exists(source):
         raise SnapshotError(f"{source} is not in the backup; there is no database to prove.")
@@ -287,10 +282,10 @@ def recover(copy_dir: str, recovered_dir: str) -> RecoveredFacts:
         if os.path.exists(os.path.join(copy_dir, name)):
             _copy_one(copy_dir, recovered_dir, name)
     database = os.path.join(recovered_dir, DATABASE)
-    with _errors_of(database), contextlib.closing(_connect(database, "rw")) as connection:
+    with _errors_of(database, original), contextlib.closing(_connect(database, "rw")) as connection:
         _recover_in_place(connection)
         facts = _facts(connection, database)
-    _require_sound(database, facts)
+    _require_sound(database, original, facts)
     return facts
 
 
@@ -306,7 +301,7 @@ def backup_live(database: str, target: str) -> FileRecord:
         _remove_if_there(leftover)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE_MODE))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_errors_of(database))
+        stack.enter_context(_errors_of(temporary, database))
         source = stack.enter_context(contextlib.closing(_connect(database, "ro")))
         copy = stack.enter_context(contextlib.closing(_connect(temporary, "rw")))
         source.backup(copy)
@@ -314,7 +309,7 @@ def backup_live(database: str, target: str) -> FileRecord:
     with open(temporary, "rb+") as stream:
         os.fsync(stream.fileno())
     os.replace(temporary, target)
-    sync_directory(os.path.dirname(target))
+    fsync_directory(os.path.dirname(target))
     original, copied = os.stat(database), os.stat(target)
     return FileRecord(
         os.path.basename(database),
@@ -348,25 +343,49 @@ def _connect(database: str, mode: str) -> Any:
 
 
 @contextlib.contextmanager
-def _errors_of(database: str) -> Iterator[None]:
+def _errors_of(copy: str, original: str | None) -> Iterator[None]:
     """SQLite's complaints as errors that name the file and the way out."""
     try:
         yield
     except Exception as error:
-        if sqlite3 is None or not isinstance(error, sqlite3.Error):
+        if not _sqlite_reader.is_sqlite_error(error):
             raise
-        raise SnapshotError(
-            f"{database} cannot be read: {error}; repair the database with the old release, or restore an older backup."
-        ) from error
+        raise SnapshotError(_complaint(copy, original, str(error))) from error
+
+
+def _complaint(copy: str, original: str | None, said: str) -> str:
+    if "malformed" in said or "not a database" in said:
+        return _damaged(copy, original, said)
+    if "full" in said:
+        return f"{copy} cannot be written: {said}; make room there, or choose another gpustack_backup_dir."
+    if "locked" in said:
+        return (
+            f"{original or copy} stayed locked for {_BUSY_TIMEOUT:g} s; see what has it open (fuser names it), then "
+            "try again."
+        )
+    made = f" from {original}" if original else ""
+    return f"{copy} could not be made{made}: {said}; check the disk, space and rights there."
+
+
+def _damaged(copy: str, original: str | None, how: str) -> str:
+    if original is None:
+        return f"{copy} is damaged ({how}); use another backup."
+    return (
+        f"{original} is damaged, as its copy {copy} shows ({how}). Stop the old server, write what can be read into a "
+        "new file (sqlite3 database.db .recover | sqlite3 new.db) and put that in its place, or restore an older "
+        "backup (playbooks/restore.yml); then run again."
+    )
 
 
 def _recover_in_place(connection: Any) -> None:
     """Bring everything into one file: the first read plays back a rollback journal, the checkpoint takes in a WAL."""
     connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
-    if busy or mode != "delete":
-        raise SnapshotError("The WAL of the copy could not be checkpointed: something else has the copy open.")
+    if busy or connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0] != "delete":
+        raise SnapshotError(
+            "The WAL of the copy could not be checkpointed: something else has the copy open. Stop that (fuser names "
+            "it), then run again."
+        )
 
 
 def _facts(connection: Any, database: str) -> RecoveredFacts:
@@ -392,15 +411,13 @@ def _facts(connection: Any, database: str) -> RecoveredFacts:
     )
 
 
-def _require_sound(database: str, facts: RecoveredFacts) -> None:
+def _require_sound(copy: str, original: str | None, facts: RecoveredFacts) -> None:
     if facts.integrity != "ok":
-        raise SnapshotError(
-            f"{database} is damaged ({facts.integrity}); repair it with the old release, or restore an older backup."
-        )
+        raise SnapshotError(_damaged(copy, original, facts.integrity))
     if facts.schema_head is None:
         raise SnapshotError(
-            f"{database} holds no GPUStack schema. A copy without its -wal file looks like this; copy database.db and "
-            "database.db-wal together."
+            f"{original or copy} holds no GPUStack schema. A copy without its -wal file looks like this; copy "
+            "database.db and database.db-wal together."
         )
 
 
@@ -425,7 +442,7 @@ def save(data_dir: str, backup_dir: str, running: bool, extra: dict[str, Any] | 
         files += [FileRecord(name, absent=True) for name in DATABASE_FILES if name != DATABASE]
     else:
         files = copy_stopped(data_dir, copies)
-    facts = recover(copies, os.path.join(backup_dir, RECOVERED))
+    facts = recover(copies, os.path.join(backup_dir, RECOVERED), original=os.path.join(data_dir, DATABASE))
     return write_manifest(backup_dir, files, facts, dict(extra or {}, data_dir=data_dir, running=running))
 
 
@@ -590,13 +607,12 @@ def _restore_one(backup_dir: str, data_dir: str, record: FileRecord, what: Seque
         raise SnapshotError(f"The manifest does not say mode and owner of {record.name}; use another backup.")
     if "content" in what or "absent" in what:
         source = os.path.join(backup_dir, DATA, record.name)
-        digest = hashlib.sha256()
+        if hash_file(source) != record.sha256:
+            raise SnapshotError(f"{source} is not what the manifest says; use another backup.")
         with open(source, "rb") as stream:
-            if hash_file(source) != record.sha256:
-                raise SnapshotError(f"{source} is not what the manifest says; use another backup.")
             _write_atomically(
                 target,
-                _hashed_blocks(stream, digest),
+                iter(lambda: stream.read(_BLOCK), b""),
                 mode=int(record.mode, 8),
                 owner=(record.uid, record.gid),
                 attributes=record.attributes,
@@ -623,4 +639,4 @@ def _set_aside(path: str, aside: str | None) -> None:
         raise SnapshotError(f"{path} was not there when the backup was made; move it out of the way, then try again.")
     make_backup_dir(aside)
     shutil.move(path, os.path.join(aside, os.path.basename(path)))
-    sync_directory(os.path.dirname(path))
+    fsync_directory(os.path.dirname(path))

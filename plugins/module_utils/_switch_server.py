@@ -58,11 +58,11 @@ def snapshot(work: Work, progress: Progress) -> dict[str, Any]:
             f"{database} has a hot rollback journal: the old server did not end cleanly, and v2's migration would "
             "ignore it. Start the old server once and stop it cleanly (docker stop), then run again."
         )
-    if _is_kept(work):
+    if _switch_steps.is_kept(work):
         return {"kept": True}
     _switch_steps.save_definition(work, progress)
-    records = _snapshot.copy_stopped(attempt.data_dir, attempt.data_backup, _switch_steps.SAVED_FILES)
-    return {"kept": False, "bytes": sum(record.size or 0 for record in records)}
+    progress.files = _snapshot.copy_stopped(attempt.data_dir, attempt.data_backup, _switch_steps.SAVED_FILES)
+    return {"kept": False, "bytes": sum(record.size or 0 for record in progress.files)}
 
 
 def verify_snapshot(work: Work, progress: Progress) -> dict[str, Any]:
@@ -71,9 +71,14 @@ def verify_snapshot(work: Work, progress: Progress) -> dict[str, Any]:
     if os.path.exists(attempt.manifest):
         progress.manifest = _snapshot.verify_manifest(attempt.backup)
     else:
-        facts = _snapshot.recover(attempt.data_backup, os.path.join(attempt.backup, _snapshot.RECOVERED))
-        files = [_snapshot.record_of(attempt.data_dir, name) for name in _switch_steps.SAVED_FILES]
-        progress.manifest = _snapshot.write_manifest(attempt.backup, files, facts, _switch_steps.manifest_head(work))
+        original = os.path.join(attempt.data_dir, _snapshot.DATABASE)
+        facts = _snapshot.recover(
+            attempt.data_backup, os.path.join(attempt.backup, _snapshot.RECOVERED), original=original
+        )
+        # What was copied, not what lies there by now: a change since then is found out before the server is accepted.
+        progress.manifest = _snapshot.write_manifest(
+            attempt.backup, progress.files, facts, _switch_steps.manifest_head(work)
+        )
     database = progress.manifest["database"]
     return {"schema_head": database["schema_head"], "rows": sum(database["counts"].values())}
 
@@ -150,26 +155,6 @@ def require_unchanged_original(work: Work) -> None:
             "lacks what was written since: something beside GPUStack uses that directory. Stop it (fuser names it), "
             "then run again."
         )
-
-
-def _is_kept(work: Work) -> bool:
-    """Whether an earlier run of this attempt left a verified snapshot of these very files; any other is put aside."""
-    attempt = work.attempt
-    if not os.path.exists(attempt.manifest):
-        return False
-    differences = _snapshot.compare_with(attempt.data_dir, _snapshot.read_manifest(attempt.backup))
-    if not any(difference.what in _snapshot.BYTES for difference in differences):
-        return True
-    os.rename(attempt.backup, _free_path(attempt.backup + "-superseded"))
-    return False
-
-
-def _free_path(path: str) -> str:
-    number, candidate = 1, path
-    while os.path.lexists(candidate):
-        number += 1
-        candidate = f"{path}-{number}"
-    return candidate
 
 
 def _refuse(first_start: _log_classifier.FirstStart, progress: Progress) -> None:

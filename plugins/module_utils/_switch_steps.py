@@ -24,13 +24,13 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _supervised,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
-    DEFINITION,
     SwitchError,
     Work,
     describe,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
 
 WORKER_TOKEN = "worker_token"
 SAVED_FILES = (*_snapshot.LEGACY_FILES, WORKER_TOKEN)
@@ -44,6 +44,8 @@ class Progress:
     legacy: dict[str, Any]
     spec: dict[str, Any]
     container_id: str = ""
+    #: What was copied, until a manifest says it.
+    files: list[_snapshot.FileRecord] = dataclasses.field(default_factory=list)
     manifest: dict[str, Any] = dataclasses.field(default_factory=dict)
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -71,9 +73,31 @@ def copy_out(work: Work, _progress: Progress) -> dict[str, Any]:
 def save_definition(work: Work, progress: Progress) -> None:
     """The old container's definition, as it was before anything was changed."""
     _snapshot.make_backup_dir(work.attempt.backup)
-    path = os.path.join(work.attempt.backup, DEFINITION)
+    path = os.path.join(work.attempt.backup, _snapshot.DEFINITION)
     if not os.path.exists(path):
-        write_atomically(path, progress.legacy)
+        # Where an earlier run had stopped it already, its restart policy is ours by now.
+        host = {**progress.legacy["HostConfig"], "RestartPolicy": dict(work.attempt.restart_policy)}
+        write_atomically(path, {**progress.legacy, "HostConfig": host})
+
+
+def is_kept(work: Work) -> bool:
+    """Whether an earlier run of this attempt left a proven backup of these very files; any other is put aside."""
+    attempt = work.attempt
+    if not os.path.exists(attempt.manifest):
+        return False
+    differences = _snapshot.compare_with(attempt.data_dir, _snapshot.read_manifest(attempt.backup))
+    if not any(difference.what in _snapshot.BYTES for difference in differences):
+        return True
+    os.rename(attempt.backup, _free_path(attempt.backup + "-superseded"))
+    return False
+
+
+def _free_path(path: str) -> str:
+    number, candidate = 1, path
+    while os.path.lexists(candidate):
+        number += 1
+        candidate = f"{path}-{number}"
+    return candidate
 
 
 def manifest_head(work: Work) -> dict[str, Any]:
@@ -177,6 +201,10 @@ def accept(_work: Work, _progress: Progress) -> dict[str, Any]:
 def last(work: Work) -> None:
     """The new container inherits the old one's restart policy, or gets one that does its supervisor's work."""
     attempt = work.attempt
+    if not runs(work, attempt.container_name):
+        # The host was restarted between acceptance and this, and until now nothing but us starts the container.
+        work.engine.start(attempt.container_name)
+        wait_for_container(work, attempt.container_name)
     work.engine.set_restart_policy(attempt.container_name, attempt.lasting_policy)
     if attempt.lasting_policy.get("Name") in ("", "no"):
         work.warn(
@@ -224,5 +252,5 @@ def write_file(data_dir: str, name: str, value: str) -> str:
         text.flush()
         os.fsync(text.fileno())
     os.rename(temporary, os.path.join(data_dir, name))
-    _snapshot.sync_directory(data_dir)
+    fsync_directory(data_dir)
     return name

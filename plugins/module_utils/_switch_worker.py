@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot, _switch_steps
@@ -19,7 +18,7 @@ WORKER_FILES = (*_snapshot.IDENTITY_FILES, _switch_steps.WORKER_TOKEN)
 def save(work: Work, progress: Progress) -> dict[str, Any]:
     """Save the container's definition and the few files that v2, or we, may change. Caches are not touched."""
     attempt = work.attempt
-    if os.path.exists(attempt.manifest):
+    if _switch_steps.is_kept(work):
         progress.manifest = _snapshot.verify_manifest(attempt.backup)
         return {"kept": True}
     _switch_steps.save_definition(work, progress)

@@ -14,10 +14,11 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
     _journal,
     _legacy_image,
+    _os_errors,
     _recreate,
+    _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
-    DEFINITION,
     Attempt,
     SwitchError,
     Work,
@@ -46,7 +47,7 @@ def evidence(docker_host: str, state_dir: str) -> dict[str, Any] | None:
             "obstacle": obstacle(attempt, entries, reader.inspect, reader.image),
         }
     except (SwitchError, DockerReaderError, OSError) as error:
-        return {"legacy_container": None, "obstacle": str(error)}
+        return {"legacy_container": None, "obstacle": _os_errors.explain(error)}
     except KeyError as error:
         cause = f"The journal does not say {error} of its newest attempt; it was written by another version."
         return {"legacy_container": None, "obstacle": f"{cause} Go back with that version."}
@@ -59,12 +60,18 @@ def definition(attempt: Attempt) -> dict[str, Any] | None:
             record: dict[str, Any] = json.load(saved)
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise SwitchError(
+            f"{definition_path(attempt)} is damaged ({error}), so the legacy container cannot be made again from it. "
+            "Put an intact copy there, such as the one in gpustack_backup_fetch_dir, or make the container by hand as "
+            f"{attempt.legacy_name}, then run again."
+        ) from error
     return record
 
 
 def definition_path(attempt: Attempt) -> str:
     """Where the legacy container's definition lies."""
-    return os.path.join(attempt.backup, DEFINITION)
+    return os.path.join(attempt.backup, _snapshot.DEFINITION)
 
 
 def archive(attempt: Attempt, record: dict[str, Any]) -> str | None:

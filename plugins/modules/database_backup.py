@@ -182,7 +182,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _os_errors, _snapshot
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import (
     DEFAULT_DOCKER_HOST,
@@ -284,7 +284,7 @@ def main() -> None:
         definition = definition_of(params["container"], params["docker_host"])
         result = backup(os.path.abspath(params["data_dir"]), path, params["running"], definition, module.check_mode)
     except (_snapshot.SnapshotError, DockerReaderError, OSError) as error:
-        module.fail_json(msg=f"No backup {path} was made: {error}", path=path)
+        module.fail_json(msg=f"No backup {path} was made: {_os_errors.explain(error)}", path=path)
     module.exit_json(**result)
 
 

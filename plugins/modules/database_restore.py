@@ -155,7 +155,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _from_backup
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _from_backup, _os_errors
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import (
     DEFAULT_DOCKER_HOST,
     DockerReaderError,
@@ -186,7 +186,7 @@ def main() -> None:
     try:
         result = _from_backup.run(params, module.check_mode, module.debug)
     except (_from_backup.RestoreError, SnapshotError, DockerReaderError, LockHeldError, OSError) as error:
-        module.fail_json(msg=f"{params['backup']} was not restored: {error}")
+        module.fail_json(msg=f"{params['backup']} was not restored: {_os_errors.explain(error)}")
     module.exit_json(**result)
 
 

@@ -52,7 +52,8 @@ options:
     default: 0
   settle:
     description:
-      - For how many seconds without a break all of O(expected) must be as expected, within O(wait).
+      - For how many seconds without a break all of O(expected) must be as expected. Where that begins within O(wait),
+        its end is waited for.
       - A 2.x server looks every 15 seconds whether it reaches a worker's API, gives each look 20 seconds, and only then
         writes what it saw (gpustack/server/worker_syncer.py). A look that began while a worker was being switched may
         so turn a worker that is READY to UNREACHABLE for a while. V(20) outlasts it.
@@ -273,9 +274,10 @@ def awaited(read: Callable[[], Any], params: dict[str, Any]) -> dict[str, Any]:
         good = not any(judgement["problems"] for judgement in judgements)
         if not good:
             good_since = now
-        if (good and now - good_since >= params["settle"]) or now - started >= params["wait"]:
+        left = params["wait"] - (now - started)
+        if (good and now - good_since >= params["settle"]) or (not good and left <= 0):
             return dict(fleet, judgements=judgements, seconds=round(now - started, 1), changed=False)
-        time.sleep(max(0.0, min(POLL_SECONDS, params["wait"] - (now - started))))
+        time.sleep(min(POLL_SECONDS, left) if left > 0 else POLL_SECONDS)
 
 
 def problem_text(judgements: list[dict[str, Any]]) -> str:

@@ -197,6 +197,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _changes_since,
     _database_address,
+    _os_errors,
     _parity,
     _postgres,
     _releases,
@@ -256,7 +257,8 @@ def main() -> None:
         _snapshot.SnapshotError,
         OSError,
     ) as error:
-        module.fail_json(msg="The snapshot {} was not compared: {}".format(module.params["snapshot"], error))
+        cause = _os_errors.explain(error)
+        module.fail_json(msg="The snapshot {} was not compared: {}".format(module.params["snapshot"], cause))
     module.exit_json(**result)
 
 

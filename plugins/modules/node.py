@@ -427,6 +427,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _cleanup,
     _finalize,
     _masking,
+    _os_errors,
     _postgres,
     _prepare,
     _respawn,
@@ -575,7 +576,7 @@ def main() -> None:
             _respawn.ensure(libraries(params), params["state_dir"])
         result = carry_out(module, params)
     except EXPECTED as error:
-        module.fail_json(msg=str(error), **getattr(error, "facts", {}))
+        module.fail_json(msg=_os_errors.explain(error), **getattr(error, "facts", {}))
     finish(module, result)
 
 

@@ -649,6 +649,9 @@ filesystems:
         free:
           description: Bytes free for users.
           type: int
+        unwritable:
+          description: Why root cannot write there, a read-only mount or an immutable directory, or V(null).
+          type: str
         network:
           description: Whether another machine holds it.
           type: bool

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _legacy_image, _snapshot
+from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
 
 _FILE_MODE = 0o600
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
@@ -103,7 +104,7 @@ def _write(target: str, blocks: Iterator[bytes]) -> int:
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, target)
-    _snapshot.sync_directory(os.path.dirname(target))
+    fsync_directory(os.path.dirname(target))
     return size
 
 

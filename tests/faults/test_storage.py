@@ -60,7 +60,7 @@ def test_disk_full_during_the_migration(server: Subject, keep: Keep) -> None:
 
 @pytest.mark.quick
 def test_backup_directory_that_cannot_be_written(server: Subject, keep: Keep) -> None:
-    with mounted(server, BACKUPS, "-t", "tmpfs", "-o", "ro", "tmpfs"):
+    with mounted(server, BACKUPS, "-t", "tmpfs", "-o", "ro,mode=0700", "tmpfs"):
         answer = server.call("upgraded")
     assert answer.failed
     assert "Read-only file system" in answer.message
@@ -72,5 +72,6 @@ def test_data_directory_that_cannot_be_written(server: Subject, keep: Keep) -> N
         server.reach.exec_root("mount", "-o", "remount,ro,bind", server.data_dir)
         answer = server.call("upgraded")
         assert answer.failed
+        assert "Read-only file system" in answer.message
         came_to = server.assert_state("legacy")
     keep("data directory is read-only", answer, came_to)

@@ -32,6 +32,7 @@ def filesystem(mount_point: str = "/", free: int = 500 * GIB) -> dict[str, Any]:
         "type": "ext4",
         "total": 1000 * GIB,
         "free": free,
+        "unwritable": None,
         "network": False,
         "export": None,
     }

@@ -48,6 +48,11 @@ def test_nothing_new_moves_nothing_and_makes_no_directory(data_dir: Path) -> Non
     assert sorted(os.listdir(data_dir)) == ["cache", "database.db"]
 
 
+def test_before_a_volume_is_made_nothing_lies_in_it(tmp_path: Path) -> None:
+    assert _data_dir_changes.set_aside_directories(str(tmp_path / "none"), ATTEMPT) == []
+    assert set_aside(tmp_path / "none", []) == []
+
+
 def test_a_second_time_goes_into_a_second_directory(data_dir: Path) -> None:
     before = _data_dir_changes.entries(str(data_dir))
     for text in ("first", "second"):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import http.server
 import threading
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -23,7 +23,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _releases,
     _switch,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, Work
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.fake_engine import FakeEngine
@@ -135,6 +135,13 @@ def test_the_variables_go_and_nothing_else(server: Server) -> None:
     }
 
 
+def test_nothing_restarts_the_new_container_before_it_is_proven(server: Server) -> None:
+    seen: list[str] = []
+    server.engine.on_start = lambda record: seen.append(record["HostConfig"]["RestartPolicy"]["Name"])
+    server.run()
+    assert seen == ["no"]
+
+
 def test_the_old_container_is_removed_only_after_the_new_one_answered(server: Server) -> None:
     result = server.run("finalize_ready:before:raise")
     assert result["failed"] is True
@@ -204,3 +211,59 @@ def test_a_definition_that_is_gone_is_told(server: Server) -> None:
     Path(server.attempt.spec_file).unlink()
     with pytest.raises(Exception, match="cannot be recreated as it was"):
         server.run()
+
+
+@pytest.fixture
+def found(server: Server, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
+    """What is there to do, as it is asked before anything is touched."""
+    monkeypatch.setattr(_finalize, "DockerReader", lambda _docker_host: server.engine)
+    return lambda: _finalize._found({"state_dir": str(server.state), "docker_host": ""})
+
+
+def test_a_server_that_was_accepted_is_finalized(server: Server, found: Callable[[], dict[str, Any]]) -> None:
+    assert found()["changed"] is True
+    server.run()
+    assert found()["changed"] is False
+
+
+def test_a_server_whose_variables_are_all_the_operators_is_finalized_too(
+    server: Server, found: Callable[[], dict[str, Any]]
+) -> None:
+    """A clean-up asks for it."""
+    write_atomically(server.attempt.spec_file, {"spec": server.spec, "rollout": []})
+    assert found()["changed"] is True
+    assert server.run()["outcome"] == "finalized"
+    assert server.current()["Id"] == server.first
+    assert found()["changed"] is False
+
+
+def test_a_finalized_server_needs_its_definition_no_more(server: Server, found: Callable[[], dict[str, Any]]) -> None:
+    server.run()
+    Path(server.attempt.spec_file).unlink()
+    assert found()["changed"] is False
+
+
+@pytest.mark.parametrize("marks", [[("begin", "started")], [("accept", "done"), ("undo_begin", "started")]])
+def test_before_acceptance_and_on_the_way_back_there_is_nothing_to_finalize(
+    server: Server, found: Callable[[], dict[str, Any]], marks: list[tuple[str, str]]
+) -> None:
+    """The name may be the legacy container's then, and what a finalize replaces it removes in the end."""
+    for step, state in marks:
+        server.work().journal.record(step, state, server.attempt.__dict__)
+    with pytest.raises(SwitchError, match=r"nothing to finalize.*upgrade\.yml"):
+        found()
+
+
+@pytest.mark.parametrize("outcome", ["upgraded", "unfinished"])
+def test_a_container_of_somebody_else_is_not_replaced(
+    server: Server, found: Callable[[], dict[str, Any]], outcome: str
+) -> None:
+    if outcome == "unfinished":
+        for step, state in (("accept", "done"), ("finalize_begin", "started")):
+            server.work().journal.record(step, state)
+    server.engine.records[server.first]["Config"]["Labels"] = {}
+    with pytest.raises(SwitchError, match="Container gpustack is not the one"):
+        found()
+    server.engine.remove(server.first)
+    with pytest.raises(SwitchError, match="Container gpustack is gone"):
+        found()

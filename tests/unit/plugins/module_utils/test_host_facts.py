@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import types
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -97,6 +98,24 @@ def test_file_systems_of_other_machines(tmp_path: Path, kind: str, network: bool
     found = _host_facts.filesystem(str(tmp_path), [mount])
     assert found is not None
     assert (found["network"], found["export"]) == (network, "there:/it" if network else None)
+
+
+def test_a_directory_that_can_be_written_and_one_that_will_be_made_there(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "not/yet"):
+        found = _host_facts.filesystem(str(path), [])
+        assert found is not None
+        assert found["unwritable"] is None
+
+
+def test_what_even_root_cannot_write_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only mount and an immutable directory of one's own would need privileges that a test may lack."""
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    told = str(_host_facts.unwritable(str(tmp_path / "not/yet")))
+    assert told == f"{tmp_path}: not writable; where it is immutable (lsattr -d), take that away (chattr -i)"
+    flags = types.SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(os, "statvfs", lambda _path: flags)
+    told = str(_host_facts.unwritable(str(tmp_path)))
+    assert told == f"{tmp_path}: Read-only file system; mount it read-write"
 
 
 def test_a_directory_that_does_not_exist_yet_is_judged_by_its_parent(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -48,6 +49,38 @@ def test_a_step_that_raises_is_failed(tmp_path: Path) -> None:
         raise OSError("disk")
     assert marks(tmp_path) == [("create", "started"), ("create", "failed")]
     assert writer.steps == []
+
+
+def disk_is_full(fd: int, data: bytes) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_told_with_the_journals_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "write", disk_is_full)
+    with pytest.raises(OSError, match="No space left on device") as full:
+        journal(tmp_path).record("begin", "started")
+    assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(tmp_path / "journal.jsonl"))
+
+
+def test_why_a_step_failed_is_not_lost_when_that_cannot_be_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        with journal(tmp_path).step("snapshot"):
+            monkeypatch.setattr(os, "write", disk_is_full)
+            raise ValueError("the cause")
+
+    with pytest.raises(ValueError, match="the cause"):
+        fails()
+    assert marks(tmp_path) == [("snapshot", "started")]
+
+
+def test_a_new_journal_is_durable_with_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(_journal, "fsync_directory", synced.append)
+    journal(tmp_path / "state").record("begin", "started")
+    journal(tmp_path / "state").record("stop", "started")
+    assert synced == [str(tmp_path / "state"), str(tmp_path)]
 
 
 def test_only_root_reads_the_journal(tmp_path: Path) -> None:

@@ -43,6 +43,11 @@ def test_what_a_running_server_adds_by_itself_passes(live: sqlite3.Connection, t
     assert _legacy_gate.rows(str(tmp_path), SAVED)["system_loads"] == 4
 
 
+def test_a_database_that_is_not_there_is_told_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(GateError, match=r"its rows cannot be counted: .*database\.db: No such file.*; put it back"):
+        _legacy_gate.rows(str(tmp_path), SAVED)
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 from typing import Any, Iterator
@@ -13,6 +15,7 @@ from typing import Any, Iterator
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _legacy_image
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import EngineError
 
 from .engine_records import container
 
@@ -34,7 +37,7 @@ class Engine:
         self.saved.append(reference)
         yield b"first"
         if self.fails:
-            raise OSError("the engine went away")
+            raise EngineError("the engine went away")
         yield b" and second"
 
 
@@ -74,11 +77,26 @@ def test_the_reference_goes_with_it_where_it_still_means_this_image(legacy: dict
 def test_what_was_torn_is_no_archive_and_is_overwritten(legacy: dict[str, Any], backups: Path) -> None:
     failing = engine()
     failing.fails = True
-    with pytest.raises(OSError, match="went away"):
+    with pytest.raises(EngineError, match="went away"):
         _legacy_image.save(failing, legacy, str(backups))  # type: ignore[arg-type]
     assert _legacy_image.find(str(backups), legacy) is None
+    (backups / "legacy-image-abc123.tar.new").write_bytes(b"of a run that was killed, and longer than the archive")
     _legacy_image.save(engine(), legacy, str(backups))  # type: ignore[arg-type]
     assert [path.name for path in backups.iterdir()] == ["legacy-image-abc123.tar"]
+
+
+def test_a_disk_that_runs_full_is_told_and_gets_its_room_back(
+    legacy: dict[str, Any], backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot of the database may need it."""
+
+    def full(*_paths: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(_legacy_image.LegacyImageError, match=r"legacy-image-abc123\.tar cannot be written: No space"):
+        _legacy_image.save(engine(), legacy, str(backups))  # type: ignore[arg-type]
+    assert list(backups.iterdir()) == []
 
 
 def test_without_room_it_is_refused_by_the_name_of_the_variable(legacy: dict[str, Any], backups: Path) -> None:

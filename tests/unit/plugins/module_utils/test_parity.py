@@ -198,6 +198,7 @@ def test_a_sequence_below_its_table_is_found(newest: Upgrade) -> None:
 def test_another_schema_head_is_found(newest: Upgrade) -> None:
     newest.execute("UPDATE alembic_version SET version_num = 'd19176de3b74'")
     report = newest.compare()
+    assert not report["equal"]
     assert _parity.problems(report) == ["schema head is d19176de3b74, release 2.2.3 has c4d7e8f9a0b1"]
 
 

@@ -152,6 +152,16 @@ REFUSALS: dict[str, Any] = {
     "anonymous volume of a unit": (anonymous_of_unit, "w1", "anonymous_volume"),
     "caches in the layer": (lambda f: in_layer(f, "w1", cache=["huggingface"]), "w1", "loss"),
     "data directory unreadable": (lambda f: legacy(f, "w1").update(data=None), "w1", "data_dir_unreadable"),
+    "data directory that cannot be written": (
+        lambda f: legacy(f, "w1")["data"]["filesystem"].update(unwritable="/data: Read-only file system; mount it"),
+        "w1",
+        "unwritable",
+    ),
+    "backup directory that cannot be written": (
+        lambda f: f["s"]["filesystems"]["backup"].update(unwritable="/var: not writable; chattr -i"),
+        "s",
+        "unwritable",
+    ),
     "not traversable": (
         lambda f: legacy(f, "s")["data"].update(traversable_by_others=False, mode="0700"),
         "s",

@@ -50,6 +50,30 @@ def test_the_body_holds_what_the_user_asked_for() -> None:
     assert body["HostConfig"]["Binds"] == ["gpustack-data:/var/lib/gpustack"]
 
 
+def test_v2s_container_under_the_name_is_not_taken_for_the_legacy_one() -> None:
+    """A unit makes the legacy container anew under its name, so that it is looked for there."""
+    v2 = {**container(labels={"fleetops.gpustack.attempt": "20261124T031500Z"}), "Id": "v2"}
+    attempt = Attempt(
+        name="20261124T031500Z",
+        role="worker",
+        release="2.2.3",
+        image="",
+        container_name="gpustack",
+        legacy_id="gone",
+        legacy_name="gpustack",
+        restart_policy={},
+        was_running=True,
+        data_dir="/data",
+        backup="/backup",
+        kept_by={"auto_remove": True},
+    )
+    assert _recreate.find(FakeEngine(v2).inspect, attempt, []) is None
+    retired = {**container(name=attempt.retired_name), "Id": "copy"}
+    found = _recreate.find(FakeEngine(v2, retired).inspect, attempt, [])
+    assert found is not None
+    assert found["Id"] == "copy"
+
+
 def test_the_record_stays_as_it_was() -> None:
     record = legacy(Mounts=[{"Type": "volume", "Target": "/var/lib/gpustack"}], Links=["/db:/gpustack/db"])
     before = copy.deepcopy(record)

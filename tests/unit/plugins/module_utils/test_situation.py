@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _host_facts,
     _image,
     _journal,
     _options,
@@ -171,6 +172,18 @@ def test_an_image_that_is_not_the_pinned_one(make: Any) -> None:
     host = make(WORKER)
     host.params["image_id"] = "sha256:other"
     assert "sha256:other" in refusal(host)
+
+
+@pytest.mark.parametrize("command", [["--disable-worker"], WORKER])
+def test_directories_that_cannot_be_written_are_refused_before_anything_stops(
+    make: Any, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    host = make(command)
+    host.params["backup_dir"] = str(tmp_path / "backups")
+    for directory in (data_dir, tmp_path / "backups" / RUN):
+        locked = str(directory)
+        monkeypatch.setattr(_host_facts, "unwritable", lambda path, at=locked: f"{path}: no; w" if path == at else None)
+        assert refusal(host) == f"{directory}: no; w. Nothing was changed."
 
 
 def test_open_files_are_no_more_than_the_engine_may_have(

@@ -195,9 +195,59 @@ class TestRefusals:
         with open(str(data_dir / "database.db"), "r+b") as stream:
             stream.seek(4096)
             stream.write(b"\xff" * 8192)
-        with pytest.raises(_snapshot.SnapshotError, match=r"damaged|cannot be read"):
+        with pytest.raises(_snapshot.SnapshotError, match=f"^{data_dir}/database.db is damaged, .* [.]recover"):
             saved(data_dir, backup)
         assert not (backup / "manifest.json").exists()
+
+    def test_what_is_no_database(self, data_dir: Path, backup: Path) -> None:
+        (data_dir / "database.db").write_bytes(b"something else" * 100)
+        with pytest.raises(_snapshot.SnapshotError, match=f"^{data_dir}/database.db is damaged, "):
+            saved(data_dir, backup)
+
+    def test_a_damaged_copy_of_which_there_is_no_original(self, data_dir: Path, backup: Path, tmp_path: Path) -> None:
+        saved(data_dir, backup)
+        (backup / "data" / "database.db").write_bytes(b"something else" * 100)
+        with pytest.raises(_snapshot.SnapshotError, match=r"is damaged .*use another backup"):
+            _snapshot.recover(str(backup / "data"), str(tmp_path / "scratch"))
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ("database or disk is full", "^/b/copy cannot be written: .*; make room there"),
+            ("database is locked", "^/d/database.db stayed locked .*fuser"),
+            ("disk I/O error", "^/b/copy could not be made from /d/database.db: disk I/O error; check the disk"),
+        ],
+    )
+    def test_what_is_no_fault_of_the_database(self, said: str, told: str) -> None:
+        with pytest.raises(_snapshot.SnapshotError, match=told), _snapshot._errors_of("/b/copy", "/d/database.db"):
+            raise sqlite3.OperationalError(said)
+
+    def test_a_copy_that_does_not_hold_what_was_written(
+        self, data_dir: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = _snapshot._write_atomically
+
+        def write_then_lose(target: str, *args: Any, **others: Any) -> int:
+            size = real(target, *args, **others)
+            os.truncate(target, 0)
+            return size
+
+        monkeypatch.setattr(_snapshot, "_write_atomically", write_then_lose)
+        with pytest.raises(_snapshot.SnapshotError, match="does not hold what was written into it"):
+            saved(data_dir, backup)
+
+    def test_a_copy_that_something_else_has_open(self, data_dir: Path, tmp_path: Path) -> None:
+        """A reader keeps the checkpoint from taking in the WAL, whose rows the copy would lack."""
+        database = str(data_dir / "database.db")
+        reader = sqlite3.connect(database, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM users").fetchall()
+        with contextlib.closing(reader), contextlib.closing(sqlite3.connect(database, timeout=0)) as connection:
+            insert(connection, "users", id=2, username="late")
+            connection.commit()
+            connection.isolation_level = None
+            with pytest.raises(_snapshot.SnapshotError, match=r"something else has the copy open.*fuser"):
+                _snapshot._recover_in_place(connection)
 
     def test_no_database(self, tmp_path: Path, backup: Path) -> None:
         (tmp_path / "empty").mkdir()
@@ -206,14 +256,14 @@ class TestRefusals:
 
     def test_a_file_that_changes_meanwhile(self, data_dir: Path, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The writer comes between the copy and the second reading."""
-        real = _snapshot.sync_directory
+        real = _snapshot.fsync_directory
 
         def write_then_sync(path: str) -> None:
             with open(str(data_dir / "database.db-wal"), "ab") as stream:
                 stream.write(b"more")
             real(path)
 
-        monkeypatch.setattr(_snapshot, "sync_directory", write_then_sync)
+        monkeypatch.setattr(_snapshot, "fsync_directory", write_then_sync)
         with pytest.raises(_snapshot.SnapshotError, match="changed while it was being copied"):
             saved(data_dir, backup)
 
@@ -339,6 +389,26 @@ class TestTheWayBack:
         with pytest.raises(_snapshot.SnapshotError, match="is not what the manifest says"):
             _snapshot.restore_files(str(backup), str(data_dir), manifest)
         assert (data_dir / "token").read_text(encoding="utf-8") == "v2"
+
+
+def test_a_copy_that_is_gone_from_the_backup_is_told_with_the_way_out(data_dir: Path, backup: Path) -> None:
+    manifest = saved(data_dir, backup)
+    (data_dir / "token").write_text("v2", encoding="utf-8")
+    (backup / "data" / "token").unlink()
+    with pytest.raises(_snapshot.SnapshotError, match=f"{backup}/data/token cannot be read: No such file"):
+        _snapshot.restore_files(str(backup), str(data_dir), manifest)
+
+
+def test_a_backup_directory_that_became_read_only_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    (tmp_path / "backups").mkdir(mode=0o700)
+    monkeypatch.setattr(os, "chmod", refuse)
+    with pytest.raises(_snapshot.SnapshotError, match=r"cannot be made: Read-only file system; .*gpustack_backup_dir"):
+        _snapshot.make_backup_dir(str(tmp_path / "backups"))
 
 
 def test_a_backup_directory_that_cannot_be_made_is_told_with_the_way_out(

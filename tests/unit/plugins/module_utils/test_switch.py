@@ -235,6 +235,24 @@ def test_v2s_files_and_container_are_set_aside_not_deleted(host: Host) -> None:
     assert host.containers()[f"gpustack-failed-{ATTEMPT}"] == (False, "no")
 
 
+def test_an_accepted_container_that_goes_aside_is_not_revived(host: Host) -> None:
+    """With its restart policy it would come back beside the legacy one at the next start of the engine."""
+    host.run()
+    assert host.containers()["gpustack"] == (True, "unless-stopped")
+    host.go_back()
+    assert host.containers()[f"gpustack-failed-{ATTEMPT}"] == (False, "no")
+
+
+def test_a_token_that_another_upgrade_left_does_not_contradict_the_identity(host: Host) -> None:
+    (host.data / "worker_token").write_text("of another upgrade")
+    host.before = host.files()
+    seen: list[bool] = []
+    host.engine.on_start = lambda _record: seen.append((host.data / "worker_token").exists())
+    host.run("ready:after:raise")
+    assert seen == [False]
+    assert_legacy(host)
+
+
 def test_caches_are_never_touched(host: Host) -> None:
     cache = host.data / "cache" / "model"
     before = (cache.stat().st_ino, cache.stat().st_mtime_ns)
@@ -277,6 +295,14 @@ def test_killed_after_acceptance_the_next_run_finishes_without_another_stop(host
     assert_upgraded(host)
 
 
+def test_a_host_that_was_restarted_after_acceptance_has_v2_in_service(host: Host) -> None:
+    """Until the lasting restart policy is set, nothing but the next run starts it."""
+    run_and_be_killed(host, "done:before:kill")
+    host.engine.records[str(made_again(host)["Id"])]["State"].update(Running=False, Status="exited")
+    assert host.run()["outcome"] == "upgraded"
+    assert_upgraded(host)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", [*_restore.WAY_BACK, "undo_start", "undo_done"])
 def test_killed_on_the_way_back_it_is_walked_again(host: Host, step: str, when: str) -> None:
@@ -305,6 +331,16 @@ def test_files_that_the_old_release_wrote_after_it_was_started_again_are_its_own
     assert host.files()["worker_uuid"] == "written-later"
     assert (host.data / "bin").is_dir()
     assert not (host.data / "worker_token").exists()
+
+
+def test_a_backup_of_older_files_is_put_aside_and_taken_anew(host: Host) -> None:
+    """Else the next way back would put the older bytes in the place of the newer ones."""
+    run_and_be_killed(host, "start:after:kill")
+    host.engine.start(host.legacy["Id"])
+    (host.data / "worker_uuid").write_text("written-later")
+    host.run("start:after:raise")
+    assert host.files()["worker_uuid"] == "written-later"
+    assert (host.backups / (ATTEMPT + "-superseded") / "data" / "worker_uuid").read_text() != "written-later"
 
 
 def test_a_clock_that_was_set_back_does_not_hide_what_v2_wrote(host: Host) -> None:

@@ -9,7 +9,10 @@ PostgreSQL's part (schema head, rows) is proven by the end-to-end tests against 
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import itertools
+import json
 import os
 import sqlite3
 import stat
@@ -20,13 +23,17 @@ from typing import Any, Iterator
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _gates,
     _journal,
+    _parity,
+    _releases,
     _restore,
     _snapshot,
+    _switch,
     _switch_server,
     _switch_steps,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, Work
 from ansible_collections.fleetops.gpustack.plugins.module_utils._gates import GateError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import engine_records
@@ -157,6 +164,35 @@ def test_a_snapshot_of_older_files_is_put_aside_and_taken_anew(server: Server) -
     assert (server.backups / ATTEMPT / "data" / "token").read_text() == "another\n"
 
 
+def test_a_change_between_copy_and_manifest_is_found_out(server: Server) -> None:
+    """The manifest speaks of the copy that was proven, whatever lies in the data directory by then."""
+    server.step("snapshot", _switch_server.snapshot)
+    with (server.data / "database.db").open("ab") as database:
+        database.write(b"a row of somebody else")
+    server.step("verify_snapshot", _switch_server.verify_snapshot)
+    _snapshot.verify_manifest(str(server.backups / ATTEMPT))
+    with pytest.raises(GateError, match=r"database\.db in .* changed after the snapshot"):
+        _switch_server.require_unchanged_original(server.work)
+
+
+def test_a_damaged_database_is_told_by_its_own_name(server: Server) -> None:
+    (server.data / "database.db").write_bytes(b"something else" * 100)
+    server.step("snapshot", _switch_server.snapshot)
+    with pytest.raises(_snapshot.SnapshotError, match=f"^{server.data}/database.db is damaged"):
+        server.step("verify_snapshot", _switch_server.verify_snapshot)
+
+
+def test_the_definition_has_the_restart_policy_that_was_also_when_an_earlier_run_took_it_away(server: Server) -> None:
+    server.step("stop", _switch_steps.stop_legacy)
+    stopped = server.engine.inspect(server.legacy["Id"])
+    assert stopped is not None
+    assert stopped["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    server.progress.legacy = stopped
+    server.save()
+    definition = json.loads((server.backups / ATTEMPT / "container.json").read_text())
+    assert definition["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+
+
 def test_a_hot_journal_is_refused_with_the_way_out(server: Server) -> None:
     (server.data / "database.db-journal").write_bytes(bytes.fromhex("d9d505f920a163d7") + b"\x00" * 504)
     with pytest.raises(GateError, match=r"hot rollback journal.*Start the old server once and stop it cleanly"):
@@ -196,6 +232,42 @@ def test_what_v2_overwrote_is_put_aside_before_the_old_bytes_come_back(server: S
     aside = server.data / f".gpustack-v2-{ATTEMPT}"
     assert (aside / "token").read_text() == "gpustack_new\n"
     assert (aside / "postgresql").is_dir()
+
+
+def test_what_was_overwritten_twice_is_kept_twice(server: Server) -> None:
+    before = server.bytes()
+    server.step("stop", _switch_steps.stop_legacy)
+    server.save()
+    for text in ("first\n", "second\n"):
+        (server.data / "token").write_text(text)
+        (server.data / "worker_name").write_text(text)
+        (server.data / "database.db-journal").write_text(text)
+        _restore._put_files_back(server.work)
+        assert server.bytes() == before
+    for number, text in (("", "first\n"), ("-2", "second\n")):
+        aside = server.data / f".gpustack-v2-{ATTEMPT}{number}"
+        assert {path.name: path.read_text() for path in aside.iterdir()} == {
+            "token": text,
+            "worker_name": text,
+            "database.db-journal": text,
+        }
+
+
+def test_nothing_is_started_while_somebody_writes_over_the_old_bytes(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.step("stop", _switch_steps.stop_legacy)
+    server.save()
+    name = _restore._take_name_back
+
+    def meanwhile(work: Work) -> dict[str, Any]:
+        (server.data / "token").write_text("somebody else's\n")
+        return name(work)
+
+    monkeypatch.setitem(_restore.WAY_BACK, "undo_rename", meanwhile)
+    with pytest.raises(SwitchError, match=r"token in .* changed again .*the old container was not started"):
+        _restore.undo(server.work, start=True)
+    assert server.engine.calls.count("start") == 0
 
 
 class LegacyAnswers(http.server.BaseHTTPRequestHandler):
@@ -264,6 +336,56 @@ def test_a_migration_is_followed_to_its_end(server: Server) -> None:
     assert server.step("migrate", _switch_server.migrate) == {"rows": {"users": 3, "models": 0}}
 
 
+def test_a_migration_that_does_not_end_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server prints nothing, answers nobody, and goes on."""
+    server.save()
+    server.new_container(MIGRATED[:2])
+    passed = iter(range(0, 1000, 2))
+    monkeypatch.setattr(_switch_server.time, "monotonic", lambda: next(passed))
+    monkeypatch.setattr(_gates, "lines_with_ticks", lambda lines: itertools.chain(lines, itertools.repeat(None, 100)))
+    monkeypatch.setattr(_switch_server, "_answers", lambda _work, _progress: False)
+    with pytest.raises(GateError, match=r"did not end within 5 seconds; .*gpustack_migration_timeout"):
+        server.step("migrate", _switch_server.migrate)
+
+
+class NewDatabase:
+    """A new database with a schema head, and nothing else that a gate asks for."""
+
+    def __init__(self, heads: list[str]) -> None:
+        self.heads = heads
+
+    def execute(self, query: str) -> list[tuple[str]]:
+        assert query == "SELECT version_num FROM alembic_version"
+        return [(head,) for head in self.heads]
+
+
+@pytest.mark.parametrize("heads", [["of another release"], [], ["1f6d03a5b4aa", "two"]])
+def test_another_schema_head_is_not_accepted(server: Server, monkeypatch: pytest.MonkeyPatch, heads: list[str]) -> None:
+    database = contextlib.nullcontext(NewDatabase(heads))
+    monkeypatch.setattr(_switch_server, "_database", lambda _work, _progress: database)
+    with pytest.raises(GateError, match=r"The schema head is .* but release 2\.2\.3 has"):
+        server.step("schema_head", _switch_server.schema_head)
+    head = _releases.find("2.2.3").schema_head
+    assert head
+    database.enter_result.heads = [head]
+    assert server.step("schema_head", _switch_server.schema_head) == {"found": [head]}
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_rows_that_are_not_equal_are_not_accepted(server: Server, monkeypatch: pytest.MonkeyPatch, equal: bool) -> None:
+    report = {"equal": equal, "warnings": ["a word"], "tables": [], "seconds": 0.1, "sequences": []}
+    monkeypatch.setattr(_switch_server, "_database", lambda _work, _progress: contextlib.nullcontext(None))
+    monkeypatch.setattr(_parity, "compare", lambda *_args: report)
+    monkeypatch.setattr(_parity, "problems", lambda _report: ["users: 1 differences"])
+    if equal:
+        server.step("rows", _switch_server.rows)
+    else:
+        with pytest.raises(GateError, match="not equal to the snapshot: users: 1 differences"):
+            server.step("rows", _switch_server.rows)
+    assert server.progress.facts["parity"] is report
+    assert server.warnings == ["a word"]
+
+
 @pytest.mark.parametrize(
     ("log", "message"),
     [
@@ -304,6 +426,27 @@ def test_an_original_that_somebody_wrote_to_is_not_given_up(server: Server, name
         database.write(b"a row of somebody else")
     with pytest.raises(GateError, match=f"{name} in .* changed after the snapshot"):
         _switch_server.require_unchanged_original(server.work)
+
+
+def test_a_server_that_answers_is_not_accepted_on_another_database(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step itself looks, and after everything else: what is written until then counts."""
+    server.save()
+
+    def answers(_work: Work, _container: str) -> list[str]:
+        with (server.data / "database.db-wal").open("ab") as wal:
+            wal.write(b"a row of somebody else")
+        return ["the API"]
+
+    monkeypatch.setattr(_switch_steps, "wait_for_container", answers)
+    with pytest.raises(GateError, match="changed after the snapshot"):
+        server.step("ready", _switch_server.ready)
+
+
+def test_readiness_is_the_last_step_before_a_server_is_accepted() -> None:
+    assert [name for name, _step in _switch.SERVER_STEPS][-2:] == ["ready", "accept"]
+    assert dict(_switch.SERVER_STEPS)["ready"] is _switch_server.ready
 
 
 def test_the_bound_of_a_migration_grows_with_its_rows() -> None:

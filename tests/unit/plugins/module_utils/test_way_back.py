@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _way_back
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError
 
 from .engine_records import container, image
 
@@ -97,6 +97,13 @@ def test_the_legacy_container_under_its_own_name_is_not_in_the_way(host: Host) -
 
 def test_a_host_without_a_journal_has_no_way_back(tmp_path: Path) -> None:
     assert _way_back.evidence(f"unix://{tmp_path}/none", str(tmp_path)) is None
+
+
+def test_a_damaged_definition_is_told_with_the_way_out(host: Host) -> None:
+    del host.containers["legacy"]
+    (host.backup / "container.json").write_text('{"Id": ')
+    with pytest.raises(SwitchError, match=r"container\.json is damaged .*Put an intact copy there"):
+        host.obstacle()
 
 
 def test_evidence_of_an_unreadable_engine_is_an_obstacle_and_no_failure(host: Host, tmp_path: Path) -> None:

@@ -56,3 +56,12 @@ def test_the_wait_ends_with_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> No
     result = waited(monkeypatch, ["unreachable"], settle=20, wait=30)
     assert result["seconds"] == 30
     assert result["judgements"][0]["problems"]
+
+
+def test_a_ready_at_the_last_moment_has_to_last_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    lasting = waited(monkeypatch, ["unreachable", "ready"], settle=20, wait=4)
+    assert lasting["judgements"][0]["problems"] == []
+    assert lasting["seconds"] == 20
+    broken = waited(monkeypatch, ["unreachable", "ready", "ready", "ready", "unreachable"], settle=20, wait=4)
+    assert broken["judgements"][0]["problems"]
+    assert broken["seconds"] == 8
