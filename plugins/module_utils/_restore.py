@@ -28,7 +28,6 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     NO_RESTART,
-    SET_ASIDE_PREFIX,
     SwitchError,
     Work,
     created_by,
@@ -245,22 +244,28 @@ def _modes_before(work: Work) -> dict[str, int]:
 
 
 def _put_files_back(work: Work) -> dict[str, Any]:
-    attempt = work.attempt
-    if _differences(work):
+    attempt, differences = work.attempt, _differences(work)
+    if differences:
         manifest = _snapshot.read_manifest(attempt.backup)
-        aside = os.path.join(attempt.data_dir, SET_ASIDE_PREFIX + attempt.name)
-        _keep_changed(attempt.data_dir, manifest, aside)
+        aside = _keep_changed(attempt.data_dir, differences, attempt.name)
         _snapshot.restore_files(attempt.backup, attempt.data_dir, manifest, aside=aside)
     _data_dir_changes.apply_modes(_modes_before(work))
     return {}
 
 
-def _keep_changed(data_dir: str, manifest: dict[str, Any], aside: str) -> None:
-    """What v2 wrote into a legacy file is put aside before the old bytes come back."""
-    for difference in _snapshot.compare_with(data_dir, manifest):
+def _keep_changed(data_dir: str, differences: list[_snapshot.Difference], attempt: str) -> str | None:
+    """What v2 wrote into a legacy file is put aside before the old bytes come back; where what is new is to go, too.
+
+    Never over what lies there already: a mending may have put files of the same names aside.
+    """
+    written = [each.name for each in differences if each.what in ("content", "present")]
+    if not written:
+        return None
+    aside = _data_dir_changes.set_aside_directory(data_dir, written, attempt)
+    for difference in differences:
         if difference.what == "content":
-            _snapshot.make_backup_dir(aside)
             shutil.copy2(os.path.join(data_dir, difference.name), os.path.join(aside, difference.name))
+    return aside
 
 
 def _take_name_back(work: Work) -> dict[str, Any]:

@@ -187,6 +187,27 @@ def test_a_container_of_somebody_else_stays_whatever_it_is_called(server: Server
     assert record["Id"] in server.engine.records
 
 
+@pytest.mark.parametrize("name", [".gpustack-v2-keep", f".gpustack-v2-{FIRST}-mine", f".gpustack-replaced-{FIRST}"])
+def test_a_directory_that_only_looks_like_ours_stays(server: Server, name: str) -> None:
+    (server.data / name).mkdir()
+    server.clean()
+    assert (server.data / name).is_dir()
+
+
+def test_what_was_set_aside_a_further_time_goes_too(server: Server) -> None:
+    (server.data / f".gpustack-v2-{SECOND}-2").mkdir()
+    server.clean()
+    assert not (server.data / f".gpustack-v2-{SECOND}-2").exists()
+
+
+def test_a_link_in_the_place_of_a_set_aside_directory_stays_with_what_it_leads_to(server: Server) -> None:
+    (server.root / "elsewhere").mkdir()
+    (server.data / f".gpustack-v2-{SECOND}").symlink_to(server.root / "elsewhere")
+    server.clean()
+    assert (server.root / "elsewhere").is_dir()
+    assert (server.data / f".gpustack-v2-{SECOND}").is_symlink()
+
+
 def test_a_retired_container_that_was_made_anew_goes_too(server: Server) -> None:
     record = server.engine.records.pop(server.legacy["Id"])
     server.engine.records["f" * 64] = dict(record, Id="f" * 64)

@@ -91,6 +91,10 @@ def test_the_targets_that_disable_takes_it_out_of_are_no_others() -> None:
     assert problem(("ExecStart", RUN), ("WantedBy", "multi-user.target"), WantedBy="multi-user.target") == ""
 
 
+def test_a_unit_that_takes_others_along_cannot_be_switched_off_alone() -> None:
+    assert "proxy.service (Also=)" in problem(("ExecStart", RUN), ("Also", "proxy.service"))
+
+
 @pytest.mark.parametrize(
     ("commands", "makes", "removes"),
     [
@@ -113,6 +117,8 @@ def test_whether_a_unit_makes_and_removes_the_container(commands: Any, makes: bo
         ({"UnitFileState": "disabled"}, True),
         ({"UnitFileState": "disabled", "ActiveState": "inactive"}, False),
         ({"UnitFileState": "disabled", "ActiveState": "failed"}, False),
+        ({"UnitFileState": "disabled", "ActiveState": "inactive", "TriggeredBy": "ai.timer"}, True),
+        ({"UnitFileState": "static", "ActiveState": "inactive", "WantedBy": "site.target"}, True),
         ({"LoadState": "error", "UnitFileState": "", "ActiveState": "inactive"}, True),
     ],
 )
