@@ -215,6 +215,23 @@ def test_a_retired_container_that_was_made_anew_goes_too(server: Server) -> None
     assert server.engine.names() == {"gpustack"}
 
 
+def test_a_v2_container_of_somebody_else_under_a_retired_name_stays(server: Server) -> None:
+    server.engine.records.pop(server.legacy["Id"])
+    record = v2(f"gpustack-legacy-{SECOND}", SECOND)
+    record["Config"]["Labels"] = {}
+    record["Id"] = "e" * 64
+    server.engine.records[record["Id"]] = record
+    server.clean()
+    assert record["Id"] in server.engine.records
+
+
+def test_a_backup_in_which_others_may_write_stays(server: Server) -> None:
+    """Somebody else may have laid out what is in it, the manifest too."""
+    (server.backups / FIRST).chmod(0o777)
+    server.clean()
+    assert (server.backups / FIRST).is_dir()
+
+
 def test_a_retired_container_that_runs_is_refused(server: Server) -> None:
     server.engine.start(server.legacy["Id"])
     with pytest.raises(SwitchError, match="somebody started it"):

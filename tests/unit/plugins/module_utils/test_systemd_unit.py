@@ -56,6 +56,7 @@ def test_units_around_one_container_are_understood(settings: list[tuple[str, str
         "/usr/bin/docker system prune -f",
         "/usr/local/bin/start-everything",
         "/bin/sh -c 'docker start $NAME'",
+        "/bin/sh -c 'docker stop gpustack; docker pull $(cat image)'",
         "/bin/sh -c 'docker start gpustack && start-proxy'",
         "/usr/bin/docker -H tcp://elsewhere start gpustack",
     ],
@@ -101,6 +102,7 @@ def test_a_unit_that_takes_others_along_cannot_be_switched_off_alone() -> None:
         ([("ExecStart", RUN)], True, True),
         ([("ExecStart", "/usr/bin/docker start -a gpustack")], False, False),
         ([("ExecStart", "docker start -a gpustack"), ("ExecStopPost", "-docker rm gpustack")], False, True),
+        ([("ExecStart", "docker start gpustack"), ("ExecStopPost", "docker create --name gpustack x")], False, False),
         ([("ExecStartPre", "docker create --name gpustack x"), ("ExecStart", "docker start gpustack")], True, False),
     ],
 )
