@@ -155,6 +155,16 @@ def test_a_lost_token_is_replaced_and_v2s_kept(host: Host, monkeypatch: pytest.M
     assert (host.data / ASIDE / "token").read_text() == "gpustack_v2s\n"
 
 
+def test_a_link_in_the_place_of_the_new_token_is_not_followed(host: Host, tmp_path: Path) -> None:
+    (host.data / "token").write_text("gpustack_v2s\n")
+    (tmp_path / "elsewhere").write_text("root's own")
+    (host.data / "token.new").symlink_to(tmp_path / "elsewhere")
+    host.params["token"] = "legacy-secret"
+    host.mend()
+    assert (tmp_path / "elsewhere").read_text() == "root's own"
+    assert not (host.data / "token").is_symlink()
+
+
 def test_nothing_secret_is_journaled(host: Host) -> None:
     (host.data / "token").write_text("gpustack_v2s\n")
     host.params["token"] = "legacy-secret"
