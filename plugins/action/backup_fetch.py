@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
         return result
 
     def _fetch(self, source: str, parent: str, legacy_image: bool) -> dict[str, Any]:
-        dest = os.path.join(os.path.abspath(parent), posixpath.basename(source))
+        dest = _backup_copy.destination(source, parent)
         text = b"".join(self._blocks(posixpath.join(source, _snapshot.MANIFEST)))
         files = _backup_copy.wanted(_backup_copy.manifest_of(source, text))
         names = _backup_copy.missing(dest, text, files)

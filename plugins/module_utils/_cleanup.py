@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import shutil
 from typing import Any, Callable, Iterable, Mapping
 
@@ -49,6 +50,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import Hos
 
 #: What `prepare` brings to a host, beside its note: archives of the image and of wheels.
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst")
+#: What a way back or a mending calls the directories that it makes.
+_SET_ASIDE = re.compile(re.escape(SET_ASIDE_PREFIX) + r"\d{8}T\d{6}Z(?:-\d+)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +226,7 @@ def _set_aside_files(attempts: Iterable[Attempt]) -> list[str]:
     found = []
     for data_dir in dict.fromkeys(attempt.data_dir for attempt in attempts):
         with contextlib.suppress(FileNotFoundError):
-            names = (name for name in os.listdir(data_dir) if name.startswith(SET_ASIDE_PREFIX))
+            names = (name for name in os.listdir(data_dir) if _SET_ASIDE.fullmatch(name))
             found += [os.path.join(data_dir, name) for name in names]
     return sorted(path for path in found if _is_directory(path))
 

@@ -14,6 +14,7 @@ import os
 import stat
 from typing import Iterable, Mapping, Sequence
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SET_ASIDE_PREFIX
 from ansible_collections.fleetops.gpustack.plugins.module_utils._data_directory import V2_FILES
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
@@ -114,5 +115,5 @@ def set_aside_directory(data_dir: str, names: Sequence[str], attempt: str) -> st
     while any(os.path.lexists(os.path.join(path, name)) for name in names):
         number += 1
         path = os.path.join(data_dir, f"{SET_ASIDE_PREFIX}{attempt}-{number}")
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    _snapshot.make_backup_dir(path)  # nobody else's, and no link
     return path

@@ -59,11 +59,17 @@ def log_path(state_dir: str, attempt: str) -> str:
     return os.path.join(state_dir, LOGS, attempt + ".log")
 
 
+def new_file(path: str) -> int:
+    """A descriptor of a file for root alone. What somebody laid out there, a link too, gives way unread."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+
+
 def write_atomically(path: str, data: dict[str, Any]) -> None:
     """A whole file or none: temporary file, fsync, rename, fsync of the directory."""
     temporary = path + ".tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as handle:
+    with os.fdopen(new_file(temporary), "w", encoding="utf-8") as handle:
         json.dump(data, handle)
         handle.flush()
         os.fsync(handle.fileno())

@@ -12,6 +12,8 @@ import os
 from typing import Any, Callable, Mapping
 
 ACL = "system.posix_acl_access"
+#: What a directory bequeaths to the files in it.
+DEFAULT_ACL = "system.posix_acl_default"
 LABEL = "security.selinux"
 #: A file system, or a kernel, that knows no such attribute has none.
 _UNKNOWN = (errno.ENOTSUP, errno.ENODATA, errno.ENOSYS)
@@ -20,7 +22,7 @@ _UNKNOWN = (errno.ENOTSUP, errno.ENODATA, errno.ENOSYS)
 def read(file: int | str) -> dict[str, str]:
     """The attributes of an open file, or of a path that is no link to follow, in base64 by name."""
     found = {}
-    for name in (ACL, LABEL):
+    for name in (ACL, DEFAULT_ACL, LABEL):
         value = _value(file, name)
         if value is not None:
             found[name] = base64.b64encode(value).decode("ascii")
@@ -33,8 +35,9 @@ def restore(file: int | str, wanted: Mapping[str, str]) -> None:
     An ACL that is not wanted is taken away, also one that the directory bequeathed; a label cannot be.
     """
     now = read(file)
-    if ACL in now and ACL not in wanted:
-        _on(file, os.removexattr, ACL)
+    for name in (ACL, DEFAULT_ACL):
+        if name in now and name not in wanted:
+            _on(file, os.removexattr, name)
     for name, value in wanted.items():
         if now.get(name) != value:
             _on(file, os.setxattr, name, base64.b64decode(value))

@@ -238,8 +238,7 @@ def _make_data_dir(found: Found) -> None:
     os.makedirs(found.data_dir, mode=_DATA_DIR_MODE)
     was = found.manifest.get("directory")
     if was:
-        os.chown(found.data_dir, was["uid"], was["gid"])
-        os.chmod(found.data_dir, int(was["mode"], 8))
+        _snapshot.restore_directory(found.data_dir, was)
     _journal.fsync_directory(os.path.dirname(os.path.abspath(found.data_dir)))
 
 

@@ -45,7 +45,8 @@ def _set_container_aside(work: Work, container: str) -> str | None:
     record = work.engine.inspect(container)
     if record is None:
         return None
-    work.engine.set_restart_policy(container, NO_RESTART)
+    if not record["HostConfig"]["AutoRemove"]:  # with --rm the engine takes no restart policy
+        work.engine.set_restart_policy(container, NO_RESTART)
     if is_running(record):
         work.engine.stop(container, work.params["stop_timeout"])
     name = name_of(record)

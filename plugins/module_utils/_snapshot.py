@@ -236,7 +236,7 @@ def _write_atomically(
             if owner is not None:
                 os.fchown(stream.fileno(), owner[0], owner[1])
             os.fchmod(stream.fileno(), mode)
-            _file_attributes.restore(stream.fileno(), attributes or {})
+            _restore_attributes(target, attributes or {}, stream.fileno())
             os.fsync(stream.fileno())
         os.replace(temporary, target)
     except OSError as error:
@@ -476,7 +476,8 @@ def write_manifest(
 
 def _directory_facts(data_dir: str) -> dict[str, Any]:
     facts = os.stat(data_dir)
-    return {"mode": octal(facts.st_mode), "uid": facts.st_uid, "gid": facts.st_gid}
+    attributes = _file_attributes.read(os.path.realpath(data_dir))
+    return {"mode": octal(facts.st_mode), "uid": facts.st_uid, "gid": facts.st_gid, "attributes": attributes}
 
 
 def _require_complete(files: Sequence[FileRecord]) -> None:
@@ -624,9 +625,18 @@ def _restore_one(backup_dir: str, data_dir: str, record: FileRecord, what: Seque
         _restore_attributes(target, record.attributes)
 
 
-def _restore_attributes(path: str, attributes: Mapping[str, str]) -> None:
+def restore_directory(path: str, was: Mapping[str, Any]) -> None:
+    """Give a data directory that was made anew owner, mode, ACL and label of the one that was saved."""
+    os.chown(path, was["uid"], was["gid"])
+    os.chmod(path, int(was["mode"], 8))
+    if was.get("attributes") is not None:
+        _restore_attributes(path, was["attributes"])
+
+
+def _restore_attributes(path: str, attributes: Mapping[str, str], descriptor: int | None = None) -> None:
+    """Of a file that is still being written, by its descriptor."""
     try:
-        _file_attributes.restore(path, attributes)
+        _file_attributes.restore(path if descriptor is None else descriptor, attributes)
     except OSError as error:
         raise SnapshotError(
             f"{path} cannot get its ACL or SELinux label back: {error.strerror or error}; the manifest has them "

@@ -28,7 +28,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
     Work,
     describe,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
+from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import new_file, write_atomically
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, name_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import fsync_directory
 
@@ -246,8 +246,7 @@ def _read(data_dir: str, name: str) -> str | None:
 def write_file(data_dir: str, name: str, value: str) -> str:
     """A small file of the data directory, whole or not at all, for root alone; its name."""
     temporary = os.path.join(data_dir, name + ".new")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as text:
+    with os.fdopen(new_file(temporary), "w", encoding="utf-8") as text:
         text.write(value + "\n")
         text.flush()
         os.fsync(text.fileno())

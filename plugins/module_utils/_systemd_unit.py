@@ -89,9 +89,12 @@ def read(name: str, run: RunCommand) -> Unit:
 
 
 def in_use(unit: Unit) -> bool:
-    """Whether it may start the container at all: neither a leftover file nor a unit that systemd has switched off."""
+    """Whether it may start the container at all: neither a leftover file nor a unit that systemd has switched off.
+
+    One that is disabled is still started by a timer of its own, or by a unit that wants it.
+    """
     known = unit.properties.get("LoadState") == "loaded"
-    return unit.enabled or unit.active or not known
+    return unit.enabled or unit.active or not known or bool(_others(unit))
 
 
 def facts(unit: Unit) -> dict[str, Any]:
@@ -148,15 +151,26 @@ def _check_state(unit: Unit) -> dict[str, str] | None:
 
 
 def _check_others(unit: Unit) -> dict[str, str] | None:
-    """Other units that start this one also after it was disabled."""
+    """Other units that start this one also after it was disabled, or that are disabled and enabled with it."""
+    others = _others(unit)
+    if others:
+        return {
+            "cause": f"other units start it too: {', '.join(sorted(others))}",
+            "way_out": "take it out of those units, or disable them as well and run the container by itself",
+        }
+    along = {name for key, value in unit.settings if key == "Also" for name in value.split()}
+    if along:
+        return {
+            "cause": f"disabling and enabling it does the same to {', '.join(sorted(along))} (Also=)",
+            "way_out": "take Also= out of its file and load it (systemctl daemon-reload)",
+        }
+    return None
+
+
+def _others(unit: Unit) -> set[str]:
+    """The units that start this one, without those that `systemctl disable` takes it out of."""
     own = {name for key, value in unit.settings if key in _INSTALL for name in value.split()}
-    others = {name for key in PULLED_IN_BY for name in unit.properties.get(key, "").split()} - own
-    if not others:
-        return None
-    return {
-        "cause": f"other units start it too: {', '.join(sorted(others))}",
-        "way_out": "take it out of those units, or disable them as well and run the container by itself",
-    }
+    return {name for key in PULLED_IN_BY for name in unit.properties.get(key, "").split()} - own
 
 
 def switch_off(unit: Mapping[str, Any], run: RunCommand) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _legacy_again, _releases
 
 HALF_MIGRATED = "wreck_half_migrated"
 EMPTY_SERVER = "wreck_empty_server"
@@ -216,12 +216,17 @@ def _token_cause(directory: str) -> str:
 def _obstacle(code: str, foreign: Sequence[Mapping[str, Any]]) -> str | None:
     """What the operator has to do with his own hands first."""
     for each in foreign:
-        # Watchtower leaves stopped containers alone.
-        keeper = next((keeper for keeper in each["supervisors"] if keeper["kind"] != "watchtower"), None)
+        if code != WORKER and (each["role"] == "worker" or _is_external(each)):
+            return (
+                f"{each['name']} has no rows in that directory (it is a worker, or uses an external database), so that"
+                " nothing here tells whether it is in service: leave this host out of the run, or remove that container"
+                f" (docker rm {each['name']}, without -v) when nobody needs it; then run again"
+            )
+        keeper = next(filter(_revives, each["supervisors"]), None)
         if keeper:
             return (
                 f"{each['name']} is kept by {keeper['kind']} {keeper.get('name') or ''}, which would start it again:"
-                " stop it there and disable it, then run again"
+                f" {_release_from(keeper)}; then run again"
             )
         if each["auto_remove"] and each["running"]:
             return f"{each['name']} was started with --rm: docker stop {each['name']} removes it; then run again"
@@ -234,12 +239,37 @@ def _obstacle(code: str, foreign: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
+def _revives(keeper: Mapping[str, Any]) -> bool:
+    """Watchtower leaves stopped containers alone, unless it was told not to."""
+    return keeper["kind"] != "watchtower" or bool(keeper.get("problem"))
+
+
+def _release_from(keeper: Mapping[str, Any]) -> str:
+    """How a container is taken from its keeper for good. Compose finds it by its labels, whatever it is called."""
+    name = keeper.get("name") or ""
+    if keeper["kind"] == "systemd":
+        return f"systemctl disable --now {name}"
+    if keeper["kind"] == "compose":
+        return (
+            f"remove the container (docker compose rm --stop {name.rpartition('/')[2]}, without --volumes, in the"
+            f" folder of {keeper.get('file') or 'its file'}) and take the service out of that file"
+        )
+    if keeper["kind"] == "swarm":
+        return f"docker service rm {name}"
+    if keeper["kind"] == "kubernetes":
+        return f"remove the workload of pod {name} from Kubernetes"
+    return str((keeper.get("problem") or {}).get("way_out"))
+
+
 def _without_legacy(foreign: Sequence[Mapping[str, Any]], definition: str | None) -> Wreck | None:
     """A v2 server on legacy data that it has not taken over, where the legacy container is gone."""
-    servers = [each for each in foreign if each["role"] != "worker" and not _is_external(each)]
-    if len(foreign) != 1 or not servers or not servers[0]["database"] or not servers[0]["data"]:
+    if len(foreign) != 1:
         return None
-    server = servers[0]
+    server = foreign[0]
+    if server["role"] == "worker" or _is_external(server) or server["data_dir"]["type"] == "layer":
+        return None
+    if not server["database"] or not server["data"]:
+        return None
     found = _server(foreign, server["data"], str(_directory(server)))
     if found is None or found[0] == MIGRATED or (found[0] == NOT_STARTED and server["running"]):
         return None
@@ -248,22 +278,7 @@ def _without_legacy(foreign: Sequence[Mapping[str, Any]], definition: str | None
         cause=f"{found[1]}. The legacy container from which this could be mended is gone",
         data_dir=str(_directory(server)),
         containers=(server,),
-        obstacle=_recreation(server, definition),
-    )
-
-
-def _recreation(server: Mapping[str, Any], definition: str | None) -> str:
-    """How to get the legacy container back, from what the data directory and the v2 container tell."""
-    if definition:
-        return f"create it again from its definition in {definition}, without starting it; then run again"
-    release = server["database"]["release"] or _releases.LEGACY_SUPPORTED[-1]
-    directory = server["data_dir"]
-    source = directory["volume"] or directory["host_path"]
-    network = f" --network {server['network_mode']}" if server["network_mode"] in ("host", "bridge") else ""
-    return (
-        f"create it again, without starting it: docker create --name {server['name']}-old --restart unless-stopped"
-        f"{network} -v {source}:{_releases.IMAGE_DATA_DIR} gpustack/gpustack:v{release} followed by the arguments that"
-        " it had (--disable-worker where this host ran no worker), of the image variant that it had; then run again"
+        obstacle=f"{_legacy_again.way_out(server, definition)}. Then run again with {VARIABLE}: true",
     )
 
 

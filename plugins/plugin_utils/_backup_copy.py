@@ -32,12 +32,20 @@ class CopyError(Exception):
     """The copy is not whole; the message says why and what to do."""
 
 
+def destination(source: str, parent: str) -> str:
+    """Where the copy of a backup goes: below the parent, whatever path the host gave for it."""
+    name = posixpath.basename(source)
+    if not _stays_inside(name):
+        raise CopyError(f"{source} is not the path of a backup's directory; nothing was copied from there.")
+    return os.path.join(os.path.abspath(parent), name)
+
+
 def manifest_of(source: str, text: bytes) -> dict[str, Any]:
     """The host's manifest, with paths that stay inside."""
     try:
         manifest = json.loads(text)
         names = list(_snapshot.contents_of(manifest)) if manifest["format"] == _snapshot.MANIFEST_FORMAT else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         names = None
     if names is None:
         raise CopyError(f"{source} has no manifest of this collection: it is no backup, or was not finished.")

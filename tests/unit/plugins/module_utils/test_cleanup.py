@@ -187,11 +187,49 @@ def test_a_container_of_somebody_else_stays_whatever_it_is_called(server: Server
     assert record["Id"] in server.engine.records
 
 
+@pytest.mark.parametrize("name", [".gpustack-v2-keep", f".gpustack-v2-{FIRST}-mine", f".gpustack-replaced-{FIRST}"])
+def test_a_directory_that_only_looks_like_ours_stays(server: Server, name: str) -> None:
+    (server.data / name).mkdir()
+    server.clean()
+    assert (server.data / name).is_dir()
+
+
+def test_what_was_set_aside_a_further_time_goes_too(server: Server) -> None:
+    (server.data / f".gpustack-v2-{SECOND}-2").mkdir()
+    server.clean()
+    assert not (server.data / f".gpustack-v2-{SECOND}-2").exists()
+
+
+def test_a_link_in_the_place_of_a_set_aside_directory_stays_with_what_it_leads_to(server: Server) -> None:
+    (server.root / "elsewhere").mkdir()
+    (server.data / f".gpustack-v2-{SECOND}").symlink_to(server.root / "elsewhere")
+    server.clean()
+    assert (server.root / "elsewhere").is_dir()
+    assert (server.data / f".gpustack-v2-{SECOND}").is_symlink()
+
+
 def test_a_retired_container_that_was_made_anew_goes_too(server: Server) -> None:
     record = server.engine.records.pop(server.legacy["Id"])
     server.engine.records["f" * 64] = dict(record, Id="f" * 64)
     server.clean()
     assert server.engine.names() == {"gpustack"}
+
+
+def test_a_v2_container_of_somebody_else_under_a_retired_name_stays(server: Server) -> None:
+    server.engine.records.pop(server.legacy["Id"])
+    record = v2(f"gpustack-legacy-{SECOND}", SECOND)
+    record["Config"]["Labels"] = {}
+    record["Id"] = "e" * 64
+    server.engine.records[record["Id"]] = record
+    server.clean()
+    assert record["Id"] in server.engine.records
+
+
+def test_a_backup_in_which_others_may_write_stays(server: Server) -> None:
+    """Somebody else may have laid out what is in it, the manifest too."""
+    (server.backups / FIRST).chmod(0o777)
+    server.clean()
+    assert (server.backups / FIRST).is_dir()
 
 
 def test_a_retired_container_that_runs_is_refused(server: Server) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _data_dir_changes
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _data_dir_changes, _snapshot
 
 ATTEMPT = "20261124T031500Z"
 
@@ -107,3 +107,15 @@ def test_the_log_directory_counts_too(data_dir: Path) -> None:
 
 def test_a_path_that_is_gone_is_skipped(data_dir: Path) -> None:
     _data_dir_changes.apply_modes({str(data_dir / "gone"): 0o600})
+
+
+def test_nothing_is_moved_where_somebody_else_leads_it(
+    data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (data_dir / f".gpustack-v2-{ATTEMPT}").symlink_to(elsewhere)
+    (data_dir / "postgresql").mkdir()
+    with pytest.raises(_snapshot.SnapshotError, match="is a symbolic link"):
+        set_aside(data_dir, ["cache", "database.db"])
+    assert (data_dir / "postgresql").is_dir()
+    assert list(elsewhere.iterdir()) == []

@@ -120,3 +120,19 @@ def wait_for(path: Path) -> None:
         if time.monotonic() > deadline:
             sys.exit(f"{path} did not appear")
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_somebody_laid_out_beside_a_file_is_neither_followed_nor_used(tmp_path: Path, kind: str) -> None:
+    """A data directory may belong to a user, whom nothing of root's may serve."""
+    path, planted, elsewhere = tmp_path / "note.json", tmp_path / "note.json.tmp", tmp_path / "elsewhere"
+    elsewhere.write_text("root's own")
+    if kind == "link":
+        planted.symlink_to(elsewhere)
+    else:
+        planted.touch(0o666)
+        planted.chmod(0o666)
+    _detached.write_atomically(str(path), {"token": "planted-secret"})
+    assert elsewhere.read_text() == "root's own"
+    assert not path.is_symlink()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -157,3 +157,27 @@ def test_a_label_that_may_not_be_set_is_told_with_the_way_out(
     monkeypatch.setattr(os, "setxattr", refuse)
     with pytest.raises(_snapshot.SnapshotError, match="chcon"):
         restore(tmp_path, saved)
+    (data_dir / "token").unlink()
+    with pytest.raises(_snapshot.SnapshotError, match="chcon"):
+        restore(tmp_path, saved)
+    assert list(data_dir.iterdir()) == []
+
+
+def test_a_directory_that_is_made_anew_lets_in_whom_the_old_one_let_in(data_dir: Path, tmp_path: Path) -> None:
+    set_acl(data_dir, INHERITED)
+    set_acl(data_dir, INHERITED, _file_attributes.DEFAULT_ACL)
+    backup = tmp_path / "backup"
+    files = _snapshot.copy_stopped(str(data_dir), str(backup / "data"), ["token"])
+    manifest = _snapshot.write_manifest(str(backup), files, None, {"data_dir": str(data_dir)})
+    again = tmp_path / "again"
+    again.mkdir()
+    set_acl(again, FOR_ONE_USER, _file_attributes.DEFAULT_ACL)
+    _snapshot.restore_directory(str(again), manifest["directory"])
+    assert acl_of(again) == INHERITED
+    assert os.getxattr(again, _file_attributes.DEFAULT_ACL) == INHERITED
+    del manifest["directory"]["attributes"]
+    _snapshot.restore_directory(str(again), manifest["directory"])  # of an older version
+    os.removexattr(data_dir, _file_attributes.DEFAULT_ACL)
+    manifest = _snapshot.write_manifest(str(backup), files, None, {"data_dir": str(data_dir)})
+    _snapshot.restore_directory(str(again), manifest["directory"])
+    assert _file_attributes.DEFAULT_ACL not in os.listxattr(again)

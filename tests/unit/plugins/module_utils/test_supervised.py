@@ -22,6 +22,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _recreate,
     _restore,
     _situation,
+    _supervised,
     _switch,
     _systemd_unit,
     _way_back,
@@ -277,3 +278,48 @@ def test_the_definition_is_saved_before_anything_is_changed(make: Any) -> None:
     saved = _way_back.definition(host.attempt())
     assert saved is not None
     assert saved["HostConfig"]["AutoRemove"] is True
+
+
+def begun(host: Host) -> Any:
+    """The work of an attempt that has begun."""
+    writer = _journal.Journal(str(host.state), ATTEMPT)
+    with writer.step("begin"):
+        pass
+    return host.work(host.attempt(), writer)
+
+
+def test_the_copy_is_one_that_nothing_starts(make: Callable[[str], Host]) -> None:
+    host = make("unit that runs and removes")
+    host.definition["HostConfig"]["RestartPolicy"] = {"Name": "always", "MaximumRetryCount": 0}
+    copy = host.engine.records[_supervised.keep_copy(begun(host), host.definition)]
+    assert copy["HostConfig"]["RestartPolicy"]["Name"] == "no"
+    assert copy["HostConfig"]["AutoRemove"] is False
+    assert copy["State"]["Status"] == "created"
+
+
+def test_a_container_that_ran_is_never_removed_as_a_copy(make: Callable[[str], Host]) -> None:
+    """Somebody started the copy: what it wrote is in it."""
+    host = make("--rm")
+    work = begun(host)
+    copy = _supervised.keep_copy(work, host.definition)
+    host.engine.start(copy)
+    host.engine.stop(copy, 1)
+    _supervised.drop_copy(work)
+    assert copy in host.engine.records
+
+
+def test_the_copy_of_an_earlier_try_is_kept(make: Callable[[str], Host]) -> None:
+    host = make("--rm")
+    work = begun(host)
+    copy = _supervised.keep_copy(work, host.definition)
+    host.engine.stop("gpustack", 1)
+    assert _supervised.keep_copy(work, host.definition) == copy
+
+
+def test_the_stop_ends_when_the_container_is_gone(make: Callable[[str], Host], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine removes it some time after it has stopped; its name and its volumes are held until then."""
+    host = make("--rm")
+    awaited: list[str] = []
+    monkeypatch.setattr(host.engine, "wait_removed", awaited.append)
+    _supervised.stop(begun(host))
+    assert awaited == [host.legacy["Id"]]

@@ -270,6 +270,24 @@ def test_nothing_is_started_while_somebody_writes_over_the_old_bytes(
     assert server.engine.calls.count("start") == 0
 
 
+def test_what_a_mending_put_aside_is_not_overwritten_by_the_way_back(server: Server) -> None:
+    """The token of the wreck lies there; v2 wrote two files that a wreck may have had, one of them new."""
+    aside, second = server.data / f".gpustack-v2-{ATTEMPT}", server.data / f".gpustack-v2-{ATTEMPT}-2"
+    aside.mkdir(mode=0o700)
+    for name in ("token", "initial_admin_password"):
+        (aside / name).write_text("the wreck's\n")
+    server.step("stop", _switch_steps.stop_legacy)
+    server.save()
+    for name in ("token", "initial_admin_password"):
+        (server.data / name).write_text("v2's\n")
+    _restore.go_back(server.work)
+    assert (server.data / "token").read_text() == "secret\n"
+    assert {path.read_text() for path in aside.iterdir()} == {"the wreck's\n"}
+    assert {path.name: path.read_text() for path in second.iterdir()} == dict.fromkeys(
+        ("token", "initial_admin_password"), "v2's\n"
+    )
+
+
 class LegacyAnswers(http.server.BaseHTTPRequestHandler):
     """The legacy server's /readyz."""
 

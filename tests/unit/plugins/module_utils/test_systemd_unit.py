@@ -56,6 +56,7 @@ def test_units_around_one_container_are_understood(settings: list[tuple[str, str
         "/usr/bin/docker system prune -f",
         "/usr/local/bin/start-everything",
         "/bin/sh -c 'docker start $NAME'",
+        "/bin/sh -c 'docker stop gpustack; docker pull $(cat image)'",
         "/bin/sh -c 'docker start gpustack && start-proxy'",
         "/usr/bin/docker -H tcp://elsewhere start gpustack",
     ],
@@ -91,12 +92,17 @@ def test_the_targets_that_disable_takes_it_out_of_are_no_others() -> None:
     assert problem(("ExecStart", RUN), ("WantedBy", "multi-user.target"), WantedBy="multi-user.target") == ""
 
 
+def test_a_unit_that_takes_others_along_cannot_be_switched_off_alone() -> None:
+    assert "proxy.service (Also=)" in problem(("ExecStart", RUN), ("Also", "proxy.service"))
+
+
 @pytest.mark.parametrize(
     ("commands", "makes", "removes"),
     [
         ([("ExecStart", RUN)], True, True),
         ([("ExecStart", "/usr/bin/docker start -a gpustack")], False, False),
         ([("ExecStart", "docker start -a gpustack"), ("ExecStopPost", "-docker rm gpustack")], False, True),
+        ([("ExecStart", "docker start gpustack"), ("ExecStopPost", "docker create --name gpustack x")], False, False),
         ([("ExecStartPre", "docker create --name gpustack x"), ("ExecStart", "docker start gpustack")], True, False),
     ],
 )
@@ -113,6 +119,8 @@ def test_whether_a_unit_makes_and_removes_the_container(commands: Any, makes: bo
         ({"UnitFileState": "disabled"}, True),
         ({"UnitFileState": "disabled", "ActiveState": "inactive"}, False),
         ({"UnitFileState": "disabled", "ActiveState": "failed"}, False),
+        ({"UnitFileState": "disabled", "ActiveState": "inactive", "TriggeredBy": "ai.timer"}, True),
+        ({"UnitFileState": "static", "ActiveState": "inactive", "WantedBy": "site.target"}, True),
         ({"LoadState": "error", "UnitFileState": "", "ActiveState": "inactive"}, True),
     ],
 )

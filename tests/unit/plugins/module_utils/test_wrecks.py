@@ -36,6 +36,11 @@ def by_hand(role: str = "server", **changes: Any) -> dict[str, Any]:
     return found
 
 
+def kept_by(kind: str, name: str, file: str | None = None, problem: Any = None) -> dict[str, Any]:
+    """Somebody who keeps a container, as a change of it."""
+    return {"supervisors": [{"kind": kind, "name": name, "file": file, "problem": problem}]}
+
+
 def recognised(*installations: dict[str, Any]) -> _wrecks.Wreck:
     wreck = _wrecks.recognise(installations)
     assert wreck is not None
@@ -108,6 +113,29 @@ def test_a_container_that_never_came_to_its_database() -> None:
     assert recognised(legacy_server(), by_hand(status="restarting")).code == "wreck_not_started"
 
 
+def test_a_directory_that_cannot_be_read_is_judged_by_nobody() -> None:
+    assert _wrecks.recognise([{**legacy_server("postgresql"), "data": None}, by_hand()]) is None
+
+
+def test_the_directorys_own_entries_are_named_alone() -> None:
+    assert recognised(legacy_server(*DONE)).files == ("postgresql", "run")
+
+
+def test_without_a_postgresql_nothing_tells_what_v2_wrote() -> None:
+    legacy = legacy_server("gpustack_migration_temp_database.db")
+    legacy["data"]["files"] = {"initial_admin_password": {"modified": 2005.0}}
+    assert recognised(legacy).overwritten == ()
+
+
+@pytest.mark.parametrize("name", ["run/state_migration_done", "bootstrap_version"])
+def test_a_mark_that_v2_obeys_does_harm_alone(name: str) -> None:
+    assert recognised(legacy_server(name)).files == tuple(each for each in [name] if "/" not in each)
+
+
+def test_a_fresh_v2_that_is_gone_is_known_by_its_own_version() -> None:
+    assert recognised(legacy_server("postgresql", "bootstrap_version")).code == "wreck_empty_server"
+
+
 def test_copies_that_a_migration_left() -> None:
     wreck = recognised(legacy_server("gpustack_migration_temp_database.db-wal"))
     assert wreck.code == "wreck_leftovers"
@@ -130,7 +158,12 @@ def test_a_finished_migration_that_was_stopped_can_be_set_aside() -> None:
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"supervisors": [{"kind": "compose", "name": "ai", "file": "/c.yml"}]}, "compose ai"),
+        (kept_by("compose", "ai/gpustack", "/c.yml"), "docker compose rm --stop gpustack, without --volumes"),
+        (kept_by("compose", "ai/gpustack", "/c.yml"), "/c.yml"),
+        (kept_by("systemd", "ai.service"), "systemctl disable --now ai.service"),
+        (kept_by("swarm", "ai"), "docker service rm ai"),
+        (kept_by("kubernetes", "ai-0"), "pod ai-0"),
+        (kept_by("watchtower", "tower", problem={"cause": "c", "way_out": "run it otherwise"}), "run it otherwise"),
         ({"auto_remove": True}, "--rm"),
     ],
 )
@@ -138,6 +171,26 @@ def test_what_would_come_back_or_vanish_is_the_operators_to_stop(changes: dict[s
     wreck = recognised(legacy_server("postgresql"), by_hand(environment=TRIGGER, **changes))
     assert wreck.obstacle is not None
     assert word in wreck.obstacle
+    assert wreck.obstacle.endswith("then run again")
+
+
+@pytest.mark.parametrize("changes", [kept_by("watchtower", "tower"), {"auto_remove": True, "running": False}])
+def test_what_stays_stopped_is_no_obstacle(changes: dict[str, Any]) -> None:
+    assert recognised(legacy_server("postgresql"), by_hand(environment=TRIGGER, **changes)).obstacle is None
+
+
+def test_a_v2_worker_on_a_servers_directory_may_be_in_service() -> None:
+    wreck = recognised(legacy_server(), by_hand("worker", server=None))
+    assert "leave this host out of the run" in str(wreck.obstacle)
+
+
+def test_a_v2_server_with_an_external_database_may_be_in_service() -> None:
+    """The plan takes it for no wreck at all; what reaches the target is judged there."""
+    external = by_hand()
+    external["server"]["database"]["kind"] = "external"
+    wreck = _wrecks.judge(legacy_server(), [external])
+    assert wreck is not None
+    assert "leave this host out of the run" in str(wreck.obstacle)
 
 
 def test_a_token_that_a_fresh_v2_overwrote() -> None:
@@ -152,7 +205,7 @@ def test_a_token_that_a_fresh_v2_overwrote() -> None:
 
 def test_a_token_among_the_arguments_is_not_lost() -> None:
     legacy = legacy_server("postgresql")
-    legacy["token"] = {"source": "argument", "digest": "d", "reserved_prefix": False}
+    legacy["token"] = {"source": "argument", "digest": "d", "reserved_prefix": True}
     assert not recognised(legacy, by_hand()).token_lost
 
 
@@ -164,6 +217,9 @@ def test_a_v2_worker_on_a_legacy_workers_directory() -> None:
     assert wreck.code == "wreck_worker"
     assert wreck.files == ("worker_token",)
     assert _wrecks.recognise([legacy]) is None
+    kept = _wrecks.recognise([legacy, by_hand("worker", server=None, **kept_by("systemd", "ai.service"))])
+    assert kept is not None
+    assert "ai.service" in str(kept.obstacle)
 
 
 def test_what_nobody_can_tell_is_no_wreck() -> None:
@@ -191,13 +247,44 @@ def test_a_legacy_container_that_is_gone_is_described() -> None:
     assert wreck.obstacle is not None
     assert "docker create" in wreck.obstacle
     assert "-v /data/gpustack:/var/lib/gpustack gpustack/gpustack:v0.7.1" in wreck.obstacle
+    assert wreck.obstacle.endswith("Then run again with gpustack_mend_wrecks: true")
 
 
-def test_a_backup_of_ours_knows_the_container_that_is_gone() -> None:
-    wreck = _wrecks.recognise([orphan()], "/var/backups/gpustack/x/container.json")
-    assert wreck is not None
-    assert wreck.obstacle is not None
-    assert "/var/backups/gpustack/x/container.json" in wreck.obstacle
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"role": "worker", "server": None},
+        {"database": None},
+        {"data": None},
+        {"data": {"v2_files": DONE, "v2_since": 2000.0, "files": {}}},
+        {"data": {"v2_files": [], "v2_since": None, "files": {}}},
+        {
+            "data_dir": {
+                "type": "layer",
+                "host_path": "/var/lib/docker/overlay2/x",
+                "container_path": "/",
+                "volume": None,
+            }
+        },
+    ],
+)
+def test_a_v2_that_may_be_in_service_is_no_wreck_without_a_legacy_container(changes: dict[str, Any]) -> None:
+    assert _wrecks.recognise([{**orphan(), **changes}]) is None
+
+
+def test_two_v2_containers_without_a_legacy_one_are_nobodys_to_judge() -> None:
+    assert _wrecks.recognise([orphan(), orphan()]) is None
+    external = orphan()
+    external["server"]["database"]["kind"] = "external"
+    assert _wrecks.recognise([external]) is None
+
+
+def test_a_container_that_is_gone_is_no_wreck_that_consent_could_mend() -> None:
+    fleet = plan_evidence.fleet()
+    fleet["s"]["installations"] = [orphan()]
+    plan = make_plan(fleet, plan_evidence.settings(mend_wrecks=True))
+    assert ("s", "wreck_no_legacy") in codes(plan)
+    assert ("s", "wreck_no_legacy") not in {(each["host"], each["code"]) for each in plan["warnings"]}
 
 
 # In the plan
@@ -234,6 +321,11 @@ def test_with_consent_the_legacy_container_is_switched() -> None:
     assert ("s", "wreck_half_migrated") in {(each["host"], each["code"]) for each in plan["warnings"]}
 
 
+def test_without_consent_nothing_is_announced() -> None:
+    plan = make_plan(wrecked_fleet(), plan_evidence.settings())
+    assert "wreck_half_migrated" not in {each["code"] for each in plan["warnings"]}
+
+
 def test_consent_does_not_reach_what_must_be_stopped_by_hand() -> None:
     plan = make_plan(wrecked_fleet(auto_remove=True), plan_evidence.settings(mend_wrecks=True))
     assert codes(plan) == [("s", "wreck_half_migrated")]
@@ -264,6 +356,23 @@ def test_a_lost_token_is_found_in_the_workers_own_definitions() -> None:
     assert "w1, w2 still present the old one, all the same" in refusal["cause"]
     assert "set gpustack_token for this host, in a vault" in refusal["way_out"]
     assert "on w1" in refusal["way_out"]
+
+
+def test_only_a_workers_own_legacy_token_is_evidence() -> None:
+    """A worker's that begins like v2's is none, and the server's is the lost one."""
+    fleet = without_token("old", "v2's")
+    fleet["w2"]["installations"][0]["token"]["reserved_prefix"] = True
+    plan = make_plan(fleet, plan_evidence.settings(mend_wrecks=True))
+    lost = [each for each in plan["refusals"] if each["code"] == "wreck_token_unknown"]
+    assert "w1 still present" in lost[0]["cause"]
+
+
+def test_a_token_that_no_worker_can_confirm_is_taken() -> None:
+    fleet = without_token()
+    for host in ("w1", "w2"):
+        fleet[host]["installations"][0]["token"] = {"source": "file", "digest": None, "reserved_prefix": False}
+    given = plan_evidence.settings(mend_wrecks=True, choices=choices(token=True, token_digest="new"))
+    assert codes(make_plan(fleet, given)) == []
 
 
 def test_workers_that_differ_are_told() -> None:

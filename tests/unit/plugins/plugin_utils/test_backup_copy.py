@@ -133,7 +133,24 @@ def test_a_host_cannot_write_outside_of_the_copy(host: Host, name: str) -> None:
         _backup_copy.manifest_of(str(host.backup), json.dumps(manifest).encode())
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b'{"format": 1}', b'{"format": 99, "files": [], "artefacts": {}}'])
+@pytest.mark.parametrize("path", ["/var/backups/gpustack/..", "/var/backups/gpustack/.", "", "/"])
+def test_a_host_cannot_choose_the_place_of_its_copy(path: str) -> None:
+    """The path comes from the journal of the host."""
+    assert _backup_copy.destination("/var/backups/gpustack/one", "/srv/host") == "/srv/host/one"
+    with pytest.raises(_backup_copy.CopyError, match="is not the path of a backup"):
+        _backup_copy.destination(path, "/srv/host")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b'{"format": 1}',
+        b'{"format": 99, "files": [], "artefacts": {}}',
+        b'{"format": 1, "files": ["token"], "artefacts": {}}',
+    ],
+)
 def test_something_else_is_no_manifest(text: bytes) -> None:
     with pytest.raises(_backup_copy.CopyError, match="it is no backup"):
         _backup_copy.manifest_of("/backups/one", text)
