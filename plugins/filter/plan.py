@@ -16,6 +16,7 @@ from ansible.utils.vars import load_extra_vars
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan, _plan_text
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
+from ansible_collections.fleetops.gpustack.plugins.plugin_utils import _settings
 
 # Host variables that the plan looks at; of those that hold secrets it needs to know only whether they are set.
 CHOICES = ("gpu_vendor", "container_name", "network", "extra_args", "extra_env")
@@ -39,11 +40,11 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
                 servers=tuple(settings["servers"]),
                 workers=tuple(settings["workers"]),
                 vendors=dict(settings["vendors"]),
-                allow_unproven=bool(settings["allow_unproven"]),
-                accept_losses=tuple(settings["accept_losses"]),
-                ignore_workers=tuple(settings["ignore_workers"]),
-                fix_permissions=bool(settings["fix_permissions"]),
-                mend_wrecks=bool(settings["mend_wrecks"]),
+                allow_unproven=_settings.flag(settings, "allow_unproven"),
+                accept_losses=_settings.names(settings, "accept_losses"),
+                ignore_workers=_settings.names(settings, "ignore_workers"),
+                fix_permissions=_settings.flag(settings, "fix_permissions"),
+                mend_wrecks=_settings.flag(settings, "mend_wrecks"),
                 image_size=int(settings["image_size"]),
                 image_archive=settings["image_archive"],
                 archive_size=_archive_size(settings["image_archive"]),

@@ -12,6 +12,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.fleetops.gpustack.plugins.filter.plan import gathered, without_invocation
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _rollback_plan, _rollback_text
+from ansible_collections.fleetops.gpustack.plugins.plugin_utils import _settings
 
 
 def rollback_plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,8 +27,8 @@ def rollback_plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> d
             _rollback_plan.Settings(
                 servers=servers,
                 workers=workers,
-                ignore_workers=tuple(settings["ignore_workers"]),
-                accept_losses=bool(settings["accept_losses"]),
+                ignore_workers=_settings.names(settings, "ignore_workers"),
+                accept_losses=_settings.flag(settings, "accept_rollback_losses"),
                 unassessed=unassessed,
                 changes=changes.get("changes"),
                 changes_error=changes.get("msg"),

@@ -13,7 +13,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.fleetops.gpustack.plugins.filter import rollback_plan
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import plan_evidence
 
-SETTINGS = {"servers": ["s"], "workers": ["w1"], "ignore_workers": [], "accept_losses": False}
+SETTINGS = {"servers": ["s"], "workers": ["w1"], "ignore_workers": [], "accept_rollback_losses": False}
 
 
 def hostvars() -> dict[str, dict[str, Any]]:
@@ -48,3 +48,12 @@ def test_the_report_holds_no_text_and_no_invocation() -> None:
     report = rollback_plan.rollback_report(plan, found)
     assert "text" not in report["plan"]
     assert report["results"]["s"]["restored"] == {"changed": True, "outcome": "restored"}
+
+
+def test_a_consent_that_was_denied_on_the_command_line_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(rollback_plan._rollback_plan, "make_plan", lambda _evidence, settings: seen.append(settings))
+    for given in ("false", "true"):
+        rollback_plan.rollback_plan(hostvars(), {**SETTINGS, "accept_rollback_losses": given, "ignore_workers": "w7,w8"})
+    assert [settings.accept_losses for settings in seen] == [False, True]
+    assert seen[0].ignore_workers == ("w7", "w8")
