@@ -245,13 +245,6 @@ def secrets_of(spec: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def rollout_differs(spec: Mapping[str, Any], inspect: Mapping[str, Any]) -> bool:
-    """Whether a container still has roll-out variables that the lasting specification lacks or says differently."""
-    present = _environment(inspect)
-    lasting = spec.get("environment") or {}
-    return any(present.get(name) != lasting.get(name) for name in rollout_variables())
-
-
 def rollout_variables() -> tuple[str, ...]:
     """Every variable that a roll-out sets, whatever the release."""
     return (*_options.ROLLOUT_VARIABLES, _releases.GRACE_PERIOD_VARIABLE)

@@ -100,11 +100,6 @@ def mask_env(environment: Mapping[str, Any]) -> dict[str, Any]:
     return {name: mask_value(name, value) for name, value in environment.items()}
 
 
-def mask_env_list(environment: Iterable[str]) -> list[str]:
-    """An environment in the engine's form, a list of NAME=value, masked."""
-    return [_mask_assignment(entry) for entry in environment]
-
-
 def mask_value(name: str, value: Any) -> Any:
     """The value that belongs to a name: masked when the name is secret, else with credentials in it masked."""
     if not isinstance(value, str):

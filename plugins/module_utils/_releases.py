@@ -25,13 +25,8 @@ MIRRORED_NAME_VARIABLE = "GPUSTACK_RUNTIME_DEPLOY_MIRRORED_NAME"
 # v2 looks for this file in the data directory before it migrates, and writes it after (gpustack-migration.sh).
 MIGRATION_DONE_FILE = "run/state_migration_done"
 
-# Inference and Ray ports are taken when models run, not at start (gpustack/config/config.py).
-SERVICE_PORT_RANGE = (40000, 40063)
-RAY_PORT_RANGE = (41000, 41999)
-
 # Which legacy releases this collection takes; others are named so that the refusal can say what they are.
 LEGACY_SUPPORTED = ("0.7.0", "0.7.1")
-LEGACY_SUPPORTED_TEXT = "0.7.x"
 
 # Alembic heads of legacy databases -> the releases that leave a database at this head
 # (gpustack/migrations/versions at the tags).
@@ -47,10 +42,6 @@ LEGACY_HEADS: dict[str, tuple[str, ...]] = {
     "cbbc03c88985": ("0.7.0",),
     "d19176de3b74": ("0.7.1",),
 }
-
-# The level to which `gpustack migrate` lifts its copy of the SQLite database first
-# (gpustack/cmd/db_migration.py, `revision`, the same in all of 2.x).
-MIGRATION_SOURCE_HEAD = "d19176de3b74"
 
 
 class UnknownReleaseError(ValueError):
@@ -120,16 +111,6 @@ class Release:
     def mirrors_own_container(self, role: str) -> bool:
         """Whether a container of this role starts others, and so needs Docker's socket, privileges and its own name."""
         return role in ("worker", "both") or self.server_needs_privileges
-
-    @property
-    def server_ports(self) -> dict[int, str]:
-        """Ports of a server with default settings -> what they are for."""
-        return {listener.port: listener.service for listener in listeners(self, "server")}
-
-    @property
-    def worker_ports(self) -> dict[int, str]:
-        """Ports of a worker with default settings -> what they are for."""
-        return {listener.port: listener.service for listener in listeners(self, "worker")}
 
 
 # Ports inside the embedded gateway that no option moves (utils/s6_services.py: gateway_services).

@@ -54,6 +54,8 @@ def test_a_consent_that_was_denied_on_the_command_line_is_none(monkeypatch: pyte
     seen = []
     monkeypatch.setattr(rollback_plan._rollback_plan, "make_plan", lambda _evidence, settings: seen.append(settings))
     for given in ("false", "true"):
-        rollback_plan.rollback_plan(hostvars(), {**SETTINGS, "accept_rollback_losses": given, "ignore_workers": "w7,w8"})
+        rollback_plan.rollback_plan(
+            hostvars(), {**SETTINGS, "accept_rollback_losses": given, "ignore_workers": "w7,w8"}
+        )
     assert [settings.accept_losses for settings in seen] == [False, True]
     assert seen[0].ignore_workers == ("w7", "w8")

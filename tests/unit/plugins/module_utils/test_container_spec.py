@@ -357,16 +357,6 @@ def test_the_migration_trigger_is_the_releases(legacy):
     assert not {"GPUSTACK_DATA_MIGRATION", "GPUSTACK_MIGRATION_DATA_DIR"} & set(build(legacy).spec["environment"])
 
 
-def test_finalizing_is_due_while_roll_out_variables_are_there(legacy):
-    grace = {"GPUSTACK_MODEL_INSTANCE_RESCHEDULE_GRACE_PERIOD": "86400"}
-    lasting = build(legacy).spec
-    for during in (build(legacy, migrate=True), build(legacy, rollout_env=grace)):
-        assert _container_spec.rollout_differs(lasting, engine_inspect(during.spec))
-    assert not _container_spec.rollout_differs(lasting, engine_inspect(lasting))
-    kept = build(legacy, extra_env=grace).spec
-    assert not _container_spec.rollout_differs(kept, engine_inspect(kept))
-
-
 def test_the_first_start_has_no_restart_policy(legacy):
     spec = _container_spec.with_restart_policy(build(legacy).spec, "no")
     assert _container_spec.create_body(spec)["HostConfig"]["RestartPolicy"] == {"Name": "no", "MaximumRetryCount": 0}

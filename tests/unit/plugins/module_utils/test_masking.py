@@ -96,7 +96,6 @@ def test_environment():
         "TZ": "UTC",
         "HF_TOKEN": "",
     }
-    assert _masking.mask_env_list(["A=b", "X_TOKEN=c", "ODD"]) == ["A=b", "X_TOKEN=" + M, "ODD"]
 
 
 @pytest.mark.parametrize(

@@ -58,23 +58,27 @@ def test_only_the_first_release_reads_the_older_trigger():
         assert _releases.find(version).migration_environment("/data") == {"GPUSTACK_DATA_MIGRATION": "true"}
 
 
+def ports_of(release, role):
+    return {listener.port for listener in _releases.listeners(release, role)}
+
+
 @pytest.mark.parametrize(
     ("version", "api_port"), [("2.0.0", 8080), ("2.0.1", 8080), ("2.0.2", 30080), ("2.1.0", 30080), ("2.2.3", 30080)]
 )
 def test_the_api_port_of_a_server(version, api_port):
-    assert api_port in _releases.find(version).server_ports
+    assert api_port in ports_of(_releases.find(version), "server")
 
 
 def test_listeners_that_came_with_a_release():
-    ports = {version: set(release.server_ports) for version, release in _releases.RELEASES.items()}
+    ports = {version: ports_of(release, "server") for version, release in _releases.RELEASES.items()}
     assert [version for version in HEADS if 13000 in ports[version]] == list(HEADS)[4:]
     assert [version for version in HEADS if 30079 in ports[version]] == list(HEADS)[7:]
     assert [version for version in HEADS if 443 in ports[version]] == ["2.0.1", "2.0.2"]
 
 
 def test_only_the_first_release_runs_the_gateway_on_workers():
-    assert set(_releases.find("2.2.3").worker_ports) == {10150, 10151}
-    assert 18443 in _releases.find("2.0.0").worker_ports
+    assert ports_of(_releases.find("2.2.3"), "worker") == {10150, 10151}
+    assert 18443 in ports_of(_releases.find("2.0.0"), "worker")
 
 
 def test_settings_move_and_remove_listeners():
