@@ -42,6 +42,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader i
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of, name_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import (
     CLEANED,
+    DONE,
     newest_entries,
     outcome_of,
     read_entries,
@@ -97,7 +98,7 @@ def _found(params: Mapping[str, Any]) -> tuple[dict[str, Any], Attempt, Leftover
     reader = DockerReader(params["docker_host"])
     _require_serving(reader, attempt)
     leftovers = Leftovers(
-        _old_containers(reader, attempts, attempt),
+        _old_containers(reader, attempts, attempt, _mended(params["state_dir"])),
         _set_aside_files(attempts),
         _brought_files(params["state_dir"]),
         _old_backups(params["backup_dir"], attempt.backup, params["backup_keep"]),
@@ -195,16 +196,26 @@ def _require_schema(record: Mapping[str, Any], attempt: Attempt, release: _relea
 # What is left
 
 
-def _old_containers(reader: DockerReader, attempts: Iterable[Attempt], current: Attempt) -> dict[str, str]:
-    """Retired legacy containers of these attempts, and what carries our label under a name that was set aside."""
+def _mended(state_dir: str) -> set[str]:
+    """What mendings have called the wrecks that they set aside, by the journal: these bear no label of ours."""
+    done = [entry["detail"] for entry in read_entries(state_dir) if (entry["step"], entry["state"]) == ("mend", DONE)]
+    return {name for detail in done for name in (detail.get("containers") or {}).values() if name}
+
+
+def _old_containers(
+    reader: DockerReader, attempts: Iterable[Attempt], current: Attempt, mended: set[str]
+) -> dict[str, str]:
+    """What was set aside: retired legacy containers of these attempts, mended wrecks, and what carries our label."""
     legacy = {attempt.legacy_id for attempt in attempts}
     found = {}
     for record in reader.inspect_all(container["Id"] for container in reader.containers()):
-        if not RETIRED_NAME.search(name_of(record)):
+        name = name_of(record)
+        if not RETIRED_NAME.search(name):
             continue
-        if record["Id"] in legacy or label_of(record, ATTEMPT_LABEL) or _is_legacy(record, attempts):
+        ours = record["Id"] in legacy or label_of(record, ATTEMPT_LABEL) or name in mended
+        if ours or _is_legacy(record, attempts):
             _refuse_running(record, current)
-            found[record["Id"]] = name_of(record)
+            found[record["Id"]] = name
     return found
 
 

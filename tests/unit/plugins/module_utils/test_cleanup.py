@@ -225,6 +225,19 @@ def test_a_v2_container_of_somebody_else_under_a_retired_name_stays(server: Serv
     assert record["Id"] in server.engine.records
 
 
+def test_a_wreck_goes_that_the_journal_names_and_no_other(server: Server) -> None:
+    for name in (f"gpustack-wreck-{FIRST}", f"mine-wreck-{FIRST}"):
+        record = v2(name, FIRST)
+        record["Config"]["Labels"] = {}
+        record["Id"] = name[:4] * 16
+        server.engine.records[record["Id"]] = record
+    set_aside = {"gpustack": f"gpustack-wreck-{FIRST}", "gone meanwhile": None}
+    server.journal(FIRST).record("mend", "done", {"containers": set_aside, "files": [], "token": False})
+    server.journal(SECOND).record("mend", "failed", {"error": "never set anything aside"})
+    server.clean()
+    assert server.engine.names() == {"gpustack", f"mine-wreck-{FIRST}"}
+
+
 def test_a_backup_in_which_others_may_write_stays(server: Server) -> None:
     """Somebody else may have laid out what is in it, the manifest too."""
     (server.backups / FIRST).chmod(0o777)
