@@ -33,6 +33,7 @@ def test_a_second_run_says_who_works_and_a_reboot_in_the_middle_serves_nothing_w
         server.reboot()
         cut_off = first.finish()
     assert cut_off.code != 0
+    assert cut_off.said("No worker was touched"), cut_off.output[-3000:]
     assert not outside.is_running(server), "nothing may revive a container that was not accepted"
     retired = f"gpustack-legacy-{outside.attempt(server)}"
     assert not outside.containers(server)[retired]["State"]["Running"]
@@ -62,8 +63,10 @@ def test_a_connection_that_breaks_does_not_stop_the_switch(fleet: Fleet) -> None
         server.exec_root("pkill", "--signal", "KILL", "--full", "sshd: operator")
         cut_off = run.finish()
     assert cut_off.code != 0
+    assert cut_off.said("No worker was touched"), cut_off.output[-3000:]
     interrupted.wait_for_step(server, "done", "done")
     assert outside.image_of(server) == "gpustack/gpustack:v2.2.3"
+    assert all(outside.is_legacy(fleet.host(name)) for name in ("worker1", "worker2"))
 
 
 def test_the_next_run_takes_the_workers_and_one_dies(fleet: Fleet) -> None:
