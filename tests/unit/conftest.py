@@ -12,6 +12,8 @@ import sys
 import types
 from pathlib import Path
 
+from hypothesis import settings
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -27,3 +29,7 @@ def provide_package(name: str, path: list[str]) -> None:
 provide_package("ansible_collections", [])
 provide_package("ansible_collections.fleetops", [])
 provide_package("ansible_collections.fleetops.gpustack", [str(CHECKOUT)])
+
+# No unit test speaks of speed, so none fails on a machine that is busy.
+settings.register_profile("fleetops", deadline=None)
+settings.load_profile("fleetops")

@@ -483,7 +483,7 @@ TEXT_OPTIONS = [name for name, about in LEGACY.items() if about["kind"] == "text
     version=st.sampled_from(VERSIONS),
     role=st.sampled_from(ROLES),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_argument_survives_the_images_shell(options, version, role):
     """Unquoted, the image's shell splits at blanks and expands * ? [; its file of arguments drops empty lines."""
     result = translate(["{}={}".format(*pair) for pair in options], version, role)
@@ -498,7 +498,7 @@ def test_every_argument_survives_the_images_shell(options, version, role):
         max_size=4,
     )
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_secret_is_in_arguments_or_leftovers(options):
     result = translate(["{}={}".format(*pair) for pair in options])
     shown = json.dumps([result.arguments, result.leftovers, result.problems])
@@ -506,7 +506,7 @@ def test_no_secret_is_in_arguments_or_leftovers(options):
 
 
 @given(argv=st.lists(WORDS, max_size=5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_argument_list_is_understood_or_refused(argv):
     with contextlib.suppress(_options.OptionsError):
         _options.parse(argv)
