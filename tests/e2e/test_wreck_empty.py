@@ -26,7 +26,7 @@ def empty(fleet: Fleet, legacy_token: str) -> Fleet:
     server = fleet.host("server")
     by_hand.retire(server)
     server.exec_root("rm", TOKEN)
-    # Only a server with a worker makes a cluster, and so a token, where it found none (2.0.3, gpustack/server/server.py).
+    # Only a server with a worker makes a cluster, and so a token (2.0.3, gpustack/server/server.py).
     by_hand.run_v2(server, "2.0.3", "GPUSTACK_MIGRATION_DATA_DIR=/var/lib/gpustack", "--enable-worker")
     wait_until("v2 to serve", lambda: outside.serves(fleet), by_hand.SECONDS, "see `docker logs gpustack`")
     wait_until(
