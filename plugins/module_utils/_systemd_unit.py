@@ -178,6 +178,9 @@ def switch_off(unit: Mapping[str, Any], run: RunCommand) -> None:
     if unit["enabled"]:
         _do(run, "disable", unit["name"])
     _do(run, "stop", unit["name"])
+    # A legacy release that was stopped may exit with a signal's status: its unit would stay failed, and alarm whoever
+    # watches. Of one that did not fail systemd may say that it is not loaded any more: nothing to reset.
+    _systemctl(run, "reset-failed", unit["name"])
 
 
 def switch_on(unit: Mapping[str, Any], run: RunCommand) -> None:

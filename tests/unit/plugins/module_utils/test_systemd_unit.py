@@ -160,7 +160,7 @@ def test_it_is_disabled_before_it_is_stopped_and_enabled_before_it_is_started(sy
     was = {"name": "ai.service", "enabled": True, "active": True}
     _systemd_unit.switch_off(was, systemctl)
     _systemd_unit.switch_on(was, systemctl)
-    assert systemctl.asked == [[verb, "ai.service"] for verb in ("disable", "stop", "enable", "start")]
+    assert systemctl.asked == [[verb, "ai.service"] for verb in ("disable", "stop", "reset-failed", "enable", "start")]
 
 
 @pytest.mark.parametrize(("state", "verbs"), [("enabled", ["enable"]), ("active", ["start"])])
