@@ -78,9 +78,14 @@ def sha256(host: Reach, *paths: str) -> dict[str, str]:
     return {line.split("  ", 1)[1]: line.split("  ", 1)[0] for line in text.splitlines()}
 
 
+#: Without a way to huggingface.co, 2.0.0 answers nobody while huggingface_hub tries again after 1, 2, 4, 8 and 8 s; its
+#: evaluation of models does that in the event loop, some 30 s after every start (seen in its log).
+BLOCKED_SECONDS = 60
+
+
 def status(url: str) -> int:
     """The status code of a GET."""
-    with _OPENER.open(url, timeout=10) as response:
+    with _OPENER.open(url, timeout=BLOCKED_SECONDS) as response:
         return int(response.status)
 
 
