@@ -277,6 +277,8 @@ def awaited(read: Callable[[], Any], params: dict[str, Any]) -> dict[str, Any]:
         left = params["wait"] - (now - started)
         if (good and now - good_since >= params["settle"]) or (not good and left <= 0):
             return dict(fleet, judgements=judgements, seconds=round(now - started, 1), changed=False)
+        # The interval between two looks. Past the end of `wait` only workers that are good are looked at on, until they
+        # have been so for `settle` seconds or are no longer.
         time.sleep(min(POLL_SECONDS, left) if left > 0 else POLL_SECONDS)
 
 

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ansible_collections.fleetops.gpustack.tests.unit.roles import real_ansible
 
 TASKS = Path(__file__).resolve().parents[3] / "roles/gpustack/tasks/restore_upload.yml"
 OWN = {"kind": "directory", "uid": 0, "mode": "0755"}
@@ -40,17 +39,7 @@ def upload(root: Path, directory: dict[str, Any] | None) -> tuple[int, str]:
         },
         "tasks": [{"ansible.builtin.import_tasks": str(TASKS)}],
     }
-    (root / "play.yml").write_text(json.dumps([play]))
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "play.yml"],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        cwd=str(root),
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(root / "tmp")},
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+    return real_ansible.run(root, [play], "localhost,")
 
 
 @pytest.mark.parametrize("directory", [None, OWN])
@@ -64,5 +53,5 @@ def test_a_private_directory_takes_the_backup(tmp_path: Path, directory: dict[st
 def test_nothing_is_laid_down_where_others_may_write(tmp_path: Path, change: dict[str, Any]) -> None:
     status, output = upload(tmp_path, {**OWN, **change})
     assert status != 0
-    assert "choose another gpustack_backup_dir" in " ".join(output.split())
+    assert "choose another gpustack_backup_dir" in output
     assert not (tmp_path / "backups").exists()

@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from ansible_collections.fleetops.gpustack.tests.unit.roles import real_ansible
 
 TASKS = Path(__file__).resolve().parents[3] / "roles/gpustack/tasks"
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -45,18 +45,8 @@ def run(root: Path, server: dict[str, Any], register: str, insist: dict[str, Any
         },
         {"hosts": "worker", "gather_facts": False, "vars": PLAN, "tasks": [insist, {"ansible.builtin.debug": {}}]},
     ]
-    (root / "plays.yml").write_text(json.dumps(plays))
     (root / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"server": server, "worker": LOCAL}}}))
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.yml", "plays.yml"],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        cwd=str(root),
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(root / "tmp")},
-        check=False,
-    )
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+    return real_ansible.run(root, plays, "hosts.yml")
 
 
 @pytest.mark.parametrize(
