@@ -14,7 +14,7 @@ help:
 	@echo "make molecule  Molecule scenarios on a real fleet"
 	@echo "make e2e       refusals, failures and interruptions on a real fleet"
 	@echo "make faults    a fault at every step of the journal, in every way, on a real fleet: takes hours"
-	@echo "make test      all of these but the faults; of e2e what is proven, and it says what is not"
+	@echo "make test      all of these, as CI runs them: of e2e and faults a part that changes with the commit"
 	@echo "make demo      a real legacy fleet, upgraded before your eyes"
 	@echo "make clean     what the targets above left in this folder"
 

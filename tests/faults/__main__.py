@@ -6,30 +6,38 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults import fleets, ledger, passes, special, table
-from tests.faults.passes import Trial
-from tests.faults.points import SERVER, WORKER, every_point
+from tests.faults.points import CLEANED, SERVER, WORKER, every_point, points
+from tests.faults.rounds import Round, choose, rounds
 from tests.faults.subject import Subject, show, subjects
+from tests.faults.trials import trials
+from tests.faults.walk import describe, walk
 from tests.lab import rotation
 
 
-def run_chain(_args: argparse.Namespace) -> None:
+def run_chain(args: argparse.Namespace) -> None:
     """Every point once, by kill -9 of the process that does the work."""
     hosts = subjects(fleets.fresh())
     passes.chain_of_fleet(hosts)
-    passes.chain_of_cleanup(hosts)
+    passes.chain_of_cleanup(hosts, args.rotation)
+
+
+def run_cleanups(args: argparse.Namespace) -> None:
+    """The points of the clean-up at which the controller did not die in the chain, each on a fleet of its own."""
+    for turn in range(1, len(points(SERVER, CLEANED))):
+        passes.only_cleanup(subjects(fleets.fresh()), args.rotation + turn)
 
 
 def run_all(args: argparse.Namespace) -> None:
     """Everything: the chain, every point in every way, the special faults, and the table."""
     run_chain(args)
-    hosts = subjects(fleets.fresh())
-    try_everywhere(hosts, [*passes.trials(WORKER), *passes.trials(SERVER)])
+    run_cleanups(args)
+    walk_all(subjects(fleets.fresh()), {role: rounds(role) for role in (WORKER, SERVER)})
     special.run()
     fleets.remove()
     run_table(args)
@@ -37,31 +45,38 @@ def run_all(args: argparse.Namespace) -> None:
 
 def run_ci(args: argparse.Namespace) -> None:
     """The chain, then what the rotation chooses, for as long as there is time."""
-    began = time.monotonic()
+    deadline = time.monotonic() + 60 * args.minutes
     run_chain(args)
     order = rotation.Order(args.rotation)
     show(f"rotation {order.seed}; the same again: python -m tests.faults ci --rotation {order.seed}")
-    deadline = began + 60 * args.minutes
-    workers, servers = (order.shuffled(passes.trials(role)) for role in (WORKER, SERVER))
     if time.monotonic() < deadline:
-        hosts = subjects(fleets.fresh())
-        try_everywhere(hosts, [*workers[: args.trials], *servers[: args.trials]], deadline)
+        walk_all(
+            subjects(fleets.fresh()), {role: order.shuffled(rounds(role))[:1] for role in (WORKER, SERVER)}, deadline
+        )
     if time.monotonic() < deadline:
         special.run(order.shuffled(special.quick())[:1])
     fleets.remove()
 
 
-def run_some(args: argparse.Namespace) -> None:
-    """The trials that were named."""
-    known = {trial.name: trial for role in (WORKER, SERVER) for trial in passes.trials(role)}
-    hosts = subjects(fleets.fresh())
-    chosen = [trial for name, trial in known.items() if any(name.startswith(text) for text in args.trial)]
-    try_everywhere(hosts, chosen)
+def run_rounds(args: argparse.Namespace) -> None:
+    """The rounds, or those that prove the trials that were named, or the open ones; none begins after --minutes."""
+    deadline = time.monotonic() + 60 * args.minutes
+    chosen = {role: choose(role, args.trial) for role in (WORKER, SERVER)}
+    if args.open:
+        proven = {entry.trial for entry in ledger.read()}
+        chosen = {
+            role: [each for each in found if not {trial.name for trial in each.proves()} <= proven]
+            for role, found in chosen.items()
+        }
+    walk_all(subjects(fleets.fresh()), chosen, deadline)
 
 
 def run_table(_args: argparse.Namespace) -> None:
-    """Write the table from what ran."""
-    show(f"written: {table.write(ledger.read())}")
+    """Write the table from what ran here and before, and keep that for the next one."""
+    names = {trial.name for role in (SERVER, WORKER) for trial in trials(role)}
+    entries = [entry for entry in ledger.read() if entry.section == table.SPECIAL or entry.trial in names]
+    ledger.keep(entries)
+    show(f"written: {table.write(entries)}")
 
 
 def run_points(_args: argparse.Namespace) -> None:
@@ -70,47 +85,49 @@ def run_points(_args: argparse.Namespace) -> None:
         print(point.name)
 
 
-def try_everywhere(hosts: dict[str, Subject], chosen: Iterable[Trial], deadline: float | None = None) -> None:
-    """Workers first, shared among the hosts, beside a v2 server; then the server."""
-    trials = list(chosen)
+def walk_all(hosts: dict[str, Subject], chosen: dict[str, list[Round]], deadline: float = math.inf) -> None:
+    """Workers first, who share theirs, beside a v2 server; then the server. No round begins after the deadline."""
     server = hosts["server"]
     workers = [host for host in hosts.values() if host.role == WORKER]
-    for_workers = [trial for trial in trials if trial.point.role == WORKER]
-    if for_workers:
+    if chosen[WORKER]:
         server.reach_state("upgraded")
         with ThreadPoolExecutor(len(workers)) as pool:
-            shares = [for_workers[number :: len(workers)] for number in range(len(workers))]
-            list(pool.map(lambda worker, share: try_on(worker, share, deadline), workers, shares))
-    try_on(server, [trial for trial in trials if trial.point.role == SERVER], deadline)
+            shares = [chosen[WORKER][number :: len(workers)] for number in range(len(workers))]
+            list(pool.map(lambda worker, share: walk_some(worker, share, deadline), workers, shares))
+    walk_some(server, chosen[SERVER], deadline)
 
 
-def try_on(subject: Subject, chosen: list[Trial], deadline: float | None) -> None:
-    """Try them on one host, from a legacy installation that stands still; begin none when the time is over."""
+def walk_some(subject: Subject, chosen: list[Round], deadline: float) -> None:
+    """Walk rounds on one host, from a legacy installation that stands still."""
     if not chosen:
         return
     subject.rest_in_legacy()
-    for number, trial in enumerate(chosen):
-        if deadline is not None and time.monotonic() > deadline:
-            show(f"{subject.name}: no time for {', '.join(left.name for left in chosen[number:])}")
+    for number, each in enumerate(chosen):
+        if time.monotonic() > deadline:
+            show(f"{subject.name}: no time for {len(chosen) - number} rounds: {describe(each)}, ...")
             return
-        passes.try_one(subject, trial)
-        show(f"{subject.name}: {trial.name} came to a good end")
+        walk(subject, each)
 
 
 def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    for name, call in (("all", run_all), ("chain", run_chain), ("table", run_table), ("points", run_points)):
-        commands.add_parser(name, help=call.__doc__).set_defaults(call=call)
-    ci = commands.add_parser("ci", help=run_ci.__doc__)
-    ci.add_argument("--rotation", type=int, default=rotation.seed_of_checkout(), help="default: the checked out commit")
-    ci.add_argument("--trials", type=int, default=2, help="at most so many for each role")
-    ci.add_argument("--minutes", type=float, default=11, help="begin no trial after so many minutes")
-    ci.set_defaults(call=run_ci)
-    some = commands.add_parser("try", help=run_some.__doc__)
-    some.add_argument("trial", nargs="+", help="how its name begins, such as server/upgraded/rows:before:raise")
-    some.set_defaults(call=run_some)
+    plain = {"table": run_table, "points": run_points}
+    rotating = {"all": run_all, "chain": run_chain, "cleanups": run_cleanups, "ci": run_ci}
+    for name, call in {**plain, **rotating}.items():
+        command = commands.add_parser(name, help=call.__doc__)
+        command.set_defaults(call=call)
+        if name in rotating:
+            seed = rotation.seed_of_checkout()
+            command.add_argument("--rotation", type=int, default=seed, help="default: the checked out commit")
+        if name == "ci":
+            command.add_argument("--minutes", type=float, default=11, help="begin no round after so many minutes")
+    some = commands.add_parser("rounds", help=run_rounds.__doc__)
+    some.add_argument("trial", nargs="*", default=[""], help="how its name begins, such as server/upgraded/rows:before")
+    some.add_argument("--open", action="store_true", help="only those that prove what the table does not show yet")
+    some.add_argument("--minutes", type=float, default=math.inf, help="begin no round after so many minutes")
+    some.set_defaults(call=run_rounds)
     args = parser.parse_args()
     args.call(args)
     return 0

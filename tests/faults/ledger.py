@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+#: What ran here, and what the table in the documentation was last written from.
 RESULTS = CHECKOUT / ".cache/faults/results.jsonl"
+KEPT = Path(__file__).with_name("results.jsonl")
 
 CONVERGED = "v2 {release}, verified"
 LEGACY = "legacy, identical bytes and definition"
-SERVING = "legacy, serving"
+LEGACY_SERVES = "legacy, identical definition and rows, serving"
 
 _SENTENCE = re.compile(r"(.+?[.!?])(?=\s|$)", re.DOTALL)
 _ATTEMPT = re.compile(r"\d{8}T\d{6}Z")
@@ -41,6 +44,16 @@ class Entry:
     section: str = "special"
     time: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What another run of the same fault shares with this one."""
+        return self.section, self.host, self.fault, self.kind, self.then
+
+    @property
+    def trial(self) -> str:
+        """The name of the trial that it proves."""
+        return f"{self.host}/{self.section}/{self.fault}:{self.kind}:{self.then}"
+
 
 def first_sentence(message: str) -> str:
     """The first sentence of a message, without what differs from run to run."""
@@ -61,8 +74,16 @@ def add(entry: Entry) -> None:
 def read() -> list[Entry]:
     """The newest entry of every fault, in the order in which faults were first met."""
     newest: dict[tuple[str, ...], Entry] = {}
-    if RESULTS.exists():
-        for line in RESULTS.read_text().splitlines():
-            entry = Entry(**json.loads(line))
-            newest[entry.section, entry.fault, entry.host, entry.kind, entry.then] = entry
+    for entry in sorted((*_entries(KEPT), *_entries(RESULTS)), key=lambda entry: entry.time):
+        newest[entry.key] = entry
     return list(newest.values())
+
+
+def keep(entries: Iterable[Entry]) -> None:
+    """Keep these, and nothing else, for the next table."""
+    lines = [json.dumps(asdict(entry), ensure_ascii=False) for entry in sorted(entries, key=lambda entry: entry.key)]
+    KEPT.write_text("\n".join(lines) + "\n")
+
+
+def _entries(path: Path) -> list[Entry]:
+    return [Entry(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []

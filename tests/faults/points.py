@@ -86,7 +86,9 @@ def finalize_steps() -> list[str]:
     return [*(step for step in steps if step not in FINALIZE_ENDS), *FINALIZE_ENDS]
 
 
-FINALIZE_ENDS = ("finalize_undone", "finalize_done")
+#: Finalize goes back only from a restart that was interrupted.
+UNDONE = "finalize_undone"
+FINALIZE_ENDS = (UNDONE, "finalize_done")
 #: Reached only when a switch fails and is to be left as it is.
 INSPECTION = "stopped"
 CLEANED = "cleaned"

@@ -14,13 +14,15 @@ from typing import Any
 from tests.e2e import outside
 from tests.faults import controller, ledger, outcome
 from tests.faults.controller import Answer
-from tests.faults.points import CLEANED, INSPECTION, SERVER, WORKER, Point
+from tests.faults.points import CLEANED, INSPECTION, SERVER, UNDONE, WORKER, Point
 from tests.lab.fleet import Fleet
 
-#: What a switch is given so that it fails by itself and is left for inspection.
+BACKUPS = "/var/backups/gpustack"
+#: What a switch is given so that it fails by itself and is left for inspection. In its first seconds a v2 worker does
+#: not heed SIGTERM, and would use up all the time that it has to stop.
 FAILING = {
     SERVER: {"on_failure": "stop", "migration_timeout": 1},
-    WORKER: {"on_failure": "stop", "ready_timeout": 0},
+    WORKER: {"on_failure": "stop", "ready_timeout": 0, "stop_timeout": 10},
 }
 
 
@@ -86,6 +88,9 @@ class Subject:
         state = point.state
         if state == INSPECTION:
             state, changes = "upgraded", FAILING[self.role]
+        elif point.step == UNDONE:
+            # An upgrade that comes upon an interrupted finalize puts back what served before.
+            state = "upgraded"
         if kind == "controller":
             controller.call_and_die(self.fleet, self.name, self._request(state, **changes), str(point))
             return Answer()
@@ -123,7 +128,13 @@ class Subject:
         for name in outside.containers(self.reach):
             if "-failed-" in name:
                 self.reach.exec_root("docker", "rm", name)
-        self.reach.exec_root("sh", "-c", f"rm -rf '{self.data_dir}'/.gpustack-v2-* /var/backups/gpustack/*")
+        self.reach.exec_root("sh", "-c", f"rm -rf '{self.data_dir}'/.gpustack-v2-* {BACKUPS}/*")
+
+    def leave_a_superfluous_backup(self) -> None:
+        """One more backup than a clean-up keeps: a copy of the attempt's own."""
+        self.reach.exec_root(
+            "sh", "-c", 'cd "$0" && set -- 2*T*Z && rm -rf 1-superfluous && cp -a "$1" 1-superfluous', BACKUPS
+        )
 
     def assert_definition(self) -> None:
         """The legacy container has its name and its definition."""
@@ -139,6 +150,8 @@ class Subject:
         return self.before
 
     def _request(self, state: str, **changes: Any) -> dict[str, Any]:
+        if state == CLEANED:
+            changes = {"backup_keep": 1, **changes}
         return {**self._arguments, **changes, "state": state, "run_id": self._run_id()}
 
     def _run_id(self) -> str:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e import outside
 from tests.faults.conftest import Keep
-from tests.faults.passes import BACK
 from tests.faults.subject import Subject
+from tests.faults.trials import BACK
 
 FOLDER = "/opt/jumping-clock"
 # Python imports a module of this name at its start.

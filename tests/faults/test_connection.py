@@ -8,8 +8,8 @@ from __future__ import annotations
 from tests.faults import controller
 from tests.faults.conftest import Keep
 from tests.faults.controller import Answer
-from tests.faults.passes import AGAIN
 from tests.faults.subject import Subject
+from tests.faults.trials import AGAIN
 
 
 def test_ssh_cut_during_the_migration(server: Subject, keep: Keep) -> None:

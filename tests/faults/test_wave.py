@@ -12,7 +12,7 @@ from tests.e2e.test_killed_controller import wait_for_step
 from tests.faults import fleets, outcome
 from tests.faults.conftest import Keep
 from tests.faults.controller import Answer
-from tests.faults.passes import AGAIN
+from tests.faults.trials import AGAIN
 
 
 def test_unreachable_host_in_the_middle_of_a_wave(keep: Keep) -> None:

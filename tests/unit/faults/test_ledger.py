@@ -17,7 +17,7 @@ ENTRY = ledger.Entry(
     host="server",
     kind="kill",
     saw="It was killed.",
-    then="same command again",
+    then="again",
     outcome="v2 2.2.3, verified",
     release="2.2.3",
     seconds=12.5,
@@ -29,6 +29,7 @@ ENTRY = ledger.Entry(
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(ledger, "RESULTS", tmp_path / "faults/results.jsonl")
+    monkeypatch.setattr(ledger, "KEPT", tmp_path / "kept.jsonl")
     return tmp_path
 
 
@@ -53,22 +54,45 @@ def test_the_first_sentence_without_what_differs_between_runs(message: str, sent
 
 def test_the_newest_run_of_a_fault_counts(results: Path) -> None:
     ledger.add(ENTRY)
-    ledger.add(dataclasses.replace(ENTRY, then="back to legacy"))
+    ledger.add(dataclasses.replace(ENTRY, then="back"))
     ledger.add(dataclasses.replace(ENTRY, saw="It was killed again."))
     assert [entry.saw for entry in ledger.read()] == ["It was killed again.", "It was killed."]
+
+
+def test_what_was_kept_counts_until_it_runs_again(results: Path) -> None:
+    newer = dataclasses.replace(ENTRY, time="2026-11-25T03:15:00Z", saw="It was killed later.")
+    other = dataclasses.replace(ENTRY, fault="rows:after")
+    ledger.keep([ENTRY, other])
+    assert ledger.read() == [other, ENTRY]
+    ledger.add(newer)
+    assert set(ledger.read()) == {newer, other}
 
 
 def test_nothing_ran_yet(results: Path) -> None:
     assert ledger.read() == []
 
 
-def test_the_table_says_how_many_points_were_met() -> None:
-    text = table.render([ENTRY, dataclasses.replace(ENTRY, fault="disk full", section="special", host="server")])
+def test_the_table_dates_what_ran_and_says_what_did_not() -> None:
+    special = dataclasses.replace(ENTRY, fault="disk full", section="special")
+    text = table.render([ENTRY, special])
     assert "2026-11-24 to 2026-11-24" in text
-    assert "\n1 of " in text.replace("GPUStack 0.7.1 to 2.2.3. ", "\n")
-    assert "| `rows:before` | server | kill | It was killed. | same command again | v2 2.2.3, verified |" in text
-    assert "| disk full | server |" in text
+    assert "1 of " in text
+    assert "| server | kill, again | kill, back |" in text
+    assert "| `rows:before` | 2026-11-24 | not yet | not yet |" in text
+    assert "| server | kill | It was killed. | `rows:before` |" in text
+    assert "| disk full | It was killed. | again | v2 2.2.3, verified | 2026-11-24 |" in text
     assert text.index("On the way to v2") < text.index("Other faults")
+
+
+def test_what_cannot_be_tried_is_no_gap_in_the_table() -> None:
+    text = table.render([])
+    inspected = text[text.index("left for inspection") :]
+    assert "| server | kill, again | kill, back | controller, again | controller, back |\n" in inspected
+
+
+def test_points_with_the_same_message_share_a_row() -> None:
+    rows = table.said([ENTRY, dataclasses.replace(ENTRY, fault="ready:after"), dataclasses.replace(ENTRY, then="back")])
+    assert rows[2:] == ["| server | kill | It was killed. | `ready:after`, `rows:before` |"]
 
 
 def test_a_bar_does_not_break_a_row() -> None:
