@@ -39,15 +39,22 @@ def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], Non
 
 def settle(work: Work) -> bool:
     """Bring a finalize that was interrupted to one of its two ends; whether that was the good one."""
+    interrupted, answered = _interrupted(work)
+    if answered:
+        _complete(work)
+    elif interrupted:
+        _put_back(work)
+    return answered
+
+
+def _interrupted(work: Work) -> tuple[bool, bool]:
+    """Whether a finalize was begun and not ended, and whether its new container had answered by then."""
     marks = [(entry["step"], entry["state"]) for entry in work.journal.entries()]
     begun = _last(marks, ("finalize_begin", STARTED))
-    if begun < max(_last(marks, ("finalize_done", DONE)), _last(marks, ("finalize_undone", DONE))) or begun < 0:
-        return False
-    if _last(marks, ("finalize_ready", DONE)) > begun:
-        _complete(work)
-        return True
-    _put_back(work)
-    return False
+    ended = max(_last(marks, ("finalize_done", DONE)), _last(marks, ("finalize_undone", DONE)))
+    if begun < 0 or begun < ended:
+        return False, False
+    return True, _last(marks, ("finalize_ready", DONE)) > begun
 
 
 def _last(marks: list[tuple[str, str]], wanted: tuple[str, str]) -> int:
@@ -115,13 +122,15 @@ def _with_policy(spec: Mapping[str, Any], attempt: Attempt) -> dict[str, Any]:
 
 
 def _finalize(work: Work) -> dict[str, Any]:
-    if settle(work):
-        return _finalized(work, _saved(work.attempt))
-    with work.journal.step("finalize_begin"):
-        saved = _saved(work.attempt)
+    saved = _saved(work.attempt)
+    _begun, answered = _interrupted(work)
     try:
-        if saved["rollout"]:
-            _recreate(work, saved)
+        if not answered:
+            with work.journal.step("finalize_begin"):
+                # An interrupted one is done again from its beginning, without a start of the container that will go.
+                _take_name_back(work)
+            if saved["rollout"]:
+                _recreate(work, saved)
     except Exception as error:  # the server must serve, with or without these variables
         _put_back(work)
         return {
@@ -176,9 +185,7 @@ def _put_back(work: Work) -> None:
     """The container with the roll-out variables serves again; its successor is put aside."""
     attempt, engine = work.attempt, work.engine
     with work.journal.step("finalize_undone"):
-        if engine.inspect(attempt.rollout_name) is not None:
-            _put_successor_aside(work)
-            engine.rename(attempt.rollout_name, attempt.container_name)
+        _take_name_back(work)
         record = engine.inspect(attempt.container_name)
         if record is None or label_of(record, _container_spec.ATTEMPT_LABEL) != attempt.name:
             raise SwitchError(
@@ -188,6 +195,14 @@ def _put_back(work: Work) -> None:
         engine.start(record["Id"])
         engine.set_restart_policy(record["Id"], attempt.lasting_policy)
         _switch_steps.wait_for_container(work, record["Id"])
+
+
+def _take_name_back(work: Work) -> None:
+    """The container with the roll-out variables has its name again, running or not, where it had given it away."""
+    attempt, engine = work.attempt, work.engine
+    if engine.inspect(attempt.rollout_name) is not None:
+        _put_successor_aside(work)
+        engine.rename(attempt.rollout_name, attempt.container_name)
 
 
 def _put_successor_aside(work: Work) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Mapping, NamedTuple
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
     _data_dir_changes,
+    _going_on,
     _host_facts,
     _image,
     _journal,
@@ -40,7 +41,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader i
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import is_running, label_of, name_of
 from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import Wreck
 
-NOTHING, FINISH, BEGIN, AGAIN = "nothing", "finish", "begin", "again"
+NOTHING, FINISH, BEGIN, AGAIN, GO_ON = "nothing", "finish", "begin", "again", "go on"
 ENGINE_PID_FILE = "/run/docker.pid"
 TOKEN_VARIABLE = "GPUSTACK_TOKEN"
 
@@ -116,7 +117,12 @@ def _interrupted(
         # Of a container that goes with its stop a copy is left, which lacks --rm.
         legacy = _way_back.definition(attempt) or legacy or {}
     wanted = _with_request(attempt, params)
-    return _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image, own)
+    again = _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image, own)
+    image = reader.image(params["image"]) or {}
+    definition = _going_on.wanted(params, again.spec)
+    if again.wreck is None and _going_on.is_possible(own, wanted, definition, image.get("Id"), reader.inspect):
+        return again._replace(action=GO_ON)
+    return again
 
 
 def _with_request(attempt: Attempt, params: Mapping[str, Any]) -> Attempt:

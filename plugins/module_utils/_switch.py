@@ -16,6 +16,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _recreate,
     _restore,
     _situation,
+    _snapshot,
     _switch_server,
     _switch_steps,
     _switch_worker,
@@ -39,7 +40,13 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import 
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import summary as journal_summary
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock
-from ansible_collections.fleetops.gpustack.plugins.module_utils._situation import AGAIN, FINISH, NOTHING, Situation
+from ansible_collections.fleetops.gpustack.plugins.module_utils._situation import (
+    AGAIN,
+    FINISH,
+    GO_ON,
+    NOTHING,
+    Situation,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress, Step
 from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import Wreck
 
@@ -121,9 +128,12 @@ def _work(work: Work, situation: Situation) -> dict[str, Any]:
         return _finish(work)
     progress = Progress(situation.container, situation.spec)
     try:
-        if situation.action == AGAIN:
-            work = _restore.go_back(work)
-        _switch(work, progress, situation.wreck)
+        if situation.action == GO_ON:
+            _go_on(work, progress)
+        else:
+            if situation.action == AGAIN:
+                work = _restore.go_back(work)
+            _switch(work, progress, situation.wreck)
     except Exception as error:  # whatever failed, the host must not be left in between
         return {**progress.facts, **_failed(work, error)}
     return {**progress.facts, **_finish(work)}
@@ -136,7 +146,19 @@ def _switch(work: Work, progress: Progress, wreck: Wreck | None) -> None:
     if wreck is not None:
         with work.journal.step("mend", _mend.announced(wreck)) as found:
             found.update(_mend.mend(work, wreck))
-    for name, step in steps_of(work.attempt):
+    _take(work, progress, steps_of(work.attempt))
+
+
+def _go_on(work: Work, progress: Progress) -> None:
+    """Judge the container that a run started which was cut off; what that run saw already is looked at once more."""
+    progress.container_id = (last_detail(work.journal.entries(), "create", DONE) or {})["container"]
+    progress.manifest = _snapshot.verify_manifest(work.attempt.backup)
+    steps = steps_of(work.attempt)
+    _take(work, progress, steps[1 + [name for name, _step in steps].index("start") :])
+
+
+def _take(work: Work, progress: Progress, steps: list[tuple[str, Step]]) -> None:
+    for name, step in steps:
         announced = ANNOUNCED[name](work) if name in ANNOUNCED else {}
         with work.journal.step(name, announced) as found:
             found.update(step(work, progress))

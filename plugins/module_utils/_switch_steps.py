@@ -16,6 +16,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
     _endpoints,
     _gates,
+    _going_on,
     _layer,
     _masking,
     _recreate,
@@ -152,22 +153,17 @@ def retire_legacy(work: Work, _progress: Progress) -> dict[str, Any]:
 def create(work: Work, progress: Progress) -> dict[str, Any]:
     """Create the new container, which nothing restarts until it is accepted, and keep its definition for finalize."""
     attempt = work.attempt
-    spec = _container_spec.with_restart_policy(progress.spec, "no")
-    write_atomically(attempt.spec_file, {"spec": spec, "rollout": _rollout_variables(work, spec)})
-    progress.container_id = work.engine.create(attempt.container_name, _container_spec.create_body(spec))
+    wanted = _going_on.wanted(work.params, progress.spec)
+    write_atomically(attempt.spec_file, wanted)
+    progress.container_id = work.engine.create(attempt.container_name, _container_spec.create_body(wanted["spec"]))
     return {"container": progress.container_id}
 
 
-def _rollout_variables(work: Work, spec: dict[str, Any]) -> list[str]:
-    """Variables of the new container that only the roll-out wants; what the operator set stays."""
-    only_now = {*_container_spec.rollout_variables(), *(work.params["rollout_env"] or {})}
-    return sorted((only_now & set(spec["environment"])) - set(work.params["extra_env"] or {}))
-
-
 def start(work: Work, progress: Progress) -> dict[str, Any]:
-    """Start the new container."""
+    """Start the new container; note which start of it that was."""
     work.engine.start(progress.container_id)
-    return {}
+    record = work.engine.inspect(progress.container_id)
+    return {"started": record["State"]["StartedAt"] if record else None}
 
 
 def ready(work: Work, progress: Progress) -> dict[str, Any]:

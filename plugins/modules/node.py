@@ -48,8 +48,8 @@ options:
         - What was proven is noted in O(state_dir), where M(fleetops.gpustack.node_info) finds it. So a host that is
           prepared already needs no such call. The note is no change.
       upgraded:
-        - The new release runs under the old container's name, proven. An interrupted attempt is finished, or undone and
-          begun again, first.
+        - The new release runs under the old container's name, proven. An interrupted attempt goes on where it was when
+          the container that it had started runs undisturbed; otherwise it is undone and begun again.
       finalized:
         - The container is without the variables that only the roll-out needs, after one short restart.
       cleaned:

@@ -169,6 +169,28 @@ def test_interrupted_anywhere_the_next_run_finalizes(
     assert_finalized(server)
 
 
+@pytest.mark.parametrize("step", ["stop", "retire", "create", "start"])
+def test_interrupted_it_does_not_start_the_container_that_goes(
+    server: Server, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(server, step, "after", monkeypatch)
+    started: list[str] = []
+    server.engine.on_start = lambda record: started.append(record["Id"])
+    server.run()
+    assert started == [server.current()["Id"]]
+    assert server.first not in started
+
+
+@pytest.mark.parametrize("step", ["stop", "retire", "create", "start"])
+def test_interrupted_and_then_failing_the_container_that_was_serves_again(
+    server: Server, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(server, step, "after", monkeypatch)
+    assert server.run("finalize_begin:after:raise")["outcome"] == "upgraded"
+    assert server.current()["Id"] == server.first
+    assert_serves(server)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_interrupted_at_its_end_it_does_not_restart_the_server_again(
     server: Server, when: str, monkeypatch: pytest.MonkeyPatch

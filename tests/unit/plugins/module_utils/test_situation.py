@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _container_spec,
+    _going_on,
     _host_facts,
     _image,
     _journal,
@@ -423,6 +425,50 @@ def test_an_attempt_that_was_not_accepted_begins_again_under_its_name(make: Any,
     assert found.attempt.restart_policy["Name"] == "always"
     assert found.attempt.release == "2.0.3"
     assert found.spec["name"] == "gpustack"
+
+
+@pytest.fixture
+def cut_off(make: Any, tmp_path: Path) -> Host:
+    """A worker whose run was cut off while it waited for the container that it had started."""
+    host = make(WORKER)
+    host.params["backup_dir"] = str(tmp_path / "backups")
+    begun = host.assess()
+    legacy = host.engine.records[begun.container["Id"]]
+    legacy["State"].update(Running=False, Status="exited", StartedAt="2026-01-01T00:00:00.000000000Z")
+    host.journal()
+    writer = _journal.Journal(host.params["state_dir"], RUN)
+    writer.record("stop", "done", {"legacy_started": legacy["State"]["StartedAt"]})
+    legacy.update(Name=f"/gpustack-legacy-{RUN}")
+    legacy["HostConfig"]["RestartPolicy"] = {"Name": "no", "MaximumRetryCount": 0}
+    wanted = _going_on.wanted(host.params, begun.spec)
+    spec_file = Path(begun.attempt.spec_file)
+    spec_file.parent.mkdir(parents=True)
+    spec_file.write_text(json.dumps(wanted))
+    host.engine.images[host.params["image"]] = host.images[host.params["image"]]
+    new = host.engine.create("gpustack", _container_spec.create_body(wanted["spec"]))
+    writer.record("create", "done", {"container": new})
+    host.engine.start(new)
+    writer.record("start", "done", {"started": host.engine.records[new]["State"]["StartedAt"]})
+    return host  # type: ignore[no-any-return]
+
+
+def test_a_container_that_was_started_and_left_alone_goes_on(cut_off: Host) -> None:
+    found = cut_off.assess()
+    assert found.action == _situation.GO_ON
+    assert found.attempt.name == RUN
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("release", "2.0.3"), ("extra_args", ["--worker-port", "12345"]), ("token", "another")]
+)
+def test_a_request_that_is_another_by_now_begins_again(cut_off: Host, name: str, value: Any) -> None:
+    cut_off.params[name] = value
+    assert cut_off.assess().action == _situation.AGAIN
+
+
+def test_an_image_that_is_another_by_now_begins_again(cut_off: Host) -> None:
+    cut_off.images[cut_off.params["image"]] = {**cut_off.images[cut_off.params["image"]], "Id": "sha256:other"}
+    assert cut_off.assess().action == _situation.AGAIN
 
 
 def test_an_accepted_attempt_is_finished(make: Any) -> None:

@@ -21,6 +21,7 @@ import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
+    _going_on,
     _journal,
     _releases,
     _restore,
@@ -115,16 +116,24 @@ class Host:
         )
 
     def run(self, fault: str | None = None) -> dict[str, Any]:
-        """What the detached process does; which of the three things there is to do is read off the journal."""
+        """What the detached process does; what there is to do is read off the journal and the engine."""
         writer = _journal.Journal(str(self.state), ATTEMPT, _journal.parse_fault(fault))
         entries = writer.entries()
-        action = _situation.BEGIN
-        if entries:
-            action = _situation.FINISH if _situation.accepted(entries) else _situation.AGAIN
         attempt = from_entries(entries) if entries else self.attempt()
         return _switch._work(
-            self.work(attempt, writer), _situation.Situation(action, attempt, self.legacy, self.spec(), [])
+            self.work(attempt, writer),
+            _situation.Situation(self.action(attempt, entries), attempt, self.legacy, self.spec(), []),
         )
+
+    def action(self, attempt: Attempt, entries: list[dict[str, Any]]) -> str:
+        if not entries:
+            return _situation.BEGIN
+        if _situation.accepted(entries):
+            return _situation.FINISH
+        wanted = _going_on.wanted(self.params, self.spec())
+        image = self.engine.images.get(attempt.image, {"Id": "sha256:new"})["Id"]
+        goes_on = _going_on.is_possible(entries, attempt, wanted, image, self.engine.inspect)
+        return _situation.GO_ON if goes_on else _situation.AGAIN
 
     def work(self, attempt: Attempt, writer: _journal.Journal) -> Work:
         return Work(self.params, attempt, self.engine, writer, lambda warning: None)  # type: ignore[arg-type]
@@ -284,6 +293,32 @@ def test_killed_at_any_step_the_way_back_is_open(host: Host, step: str, when: st
     run_and_be_killed(host, f"{step}:{when}:kill")
     host.go_back()
     assert_legacy(host, running=step in BEFORE_STOP or (step, when) == ("stop", "before"))
+
+
+@pytest.mark.parametrize("fault", ["ready:before", "ready:after", "accept:before", "accept:after"])
+def test_killed_behind_the_start_the_same_container_is_judged(host: Host, fault: str) -> None:
+    run_and_be_killed(host, f"{fault}:kill")
+    container, done = made_again(host)["Id"], list(host.engine.calls)
+    assert host.run()["outcome"] == "upgraded"
+    assert made_again(host)["Id"] == container
+    assert not {"create", "start", "stop"} & set(host.engine.calls[len(done) :])
+    assert_upgraded(host)
+
+
+def test_a_container_that_goes_on_and_is_not_good_takes_the_host_back(host: Host) -> None:
+    run_and_be_killed(host, "ready:before:kill")
+    result = host.run("accept:before:raise")
+    assert result["outcome"] == "restored"
+    assert_legacy(host, running=False)
+
+
+def test_a_backup_that_was_damaged_meanwhile_is_no_ground_to_go_on(host: Host) -> None:
+    run_and_be_killed(host, "ready:before:kill")
+    (host.backups / ATTEMPT / "data" / "worker_uuid").write_text("99999999-2222-3333-4444-555555555555")
+    result = host.run()
+    assert result["failed"]
+    assert "worker_uuid" in result["msg"]
+    assert host.outcome() != "upgraded"
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
