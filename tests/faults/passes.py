@@ -102,7 +102,8 @@ def _server_back_and_there(server: Subject) -> None:
 
 
 def _left_for_inspection(worker: Subject, share: slice) -> None:
-    chain(worker, "upgraded", points(worker.role, INSPECTION)[share])
+    # What goes back here has run for seconds, and would not heed SIGTERM yet.
+    chain(worker, "upgraded", points(worker.role, INSPECTION)[share], stop_timeout=10)
 
 
 def look_at_fleet(fleet: Fleet) -> None:
