@@ -22,3 +22,6 @@ def test_killed_module_is_continued(fleet: Fleet) -> None:
     assert done.code == 0, done.output[-4000:]
     outside.assert_upgraded(fleet, "2.0.0")
     assert outside.attempt(fleet.host("server")) == first
+    # The container that was there is judged; it is not made and migrated anew.
+    created = [entry for entry in outside.journal(fleet.host("server")) if entry["step"] == "create"]
+    assert [entry["state"] for entry in created] == ["started", "done"]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,18 +19,7 @@ from tests.e2e import outside, playbook, supervised
 from tests.lab import lifecycle
 from tests.lab.fleet import Fleet, Reach
 
-BACK = """
-- name: Back to the legacy release
-  hosts: gpustack_servers:gpustack_workers
-  gather_facts: false
-  become: true
-  order: inventory
-  serial: 1
-  tasks:
-    - name: Everything back
-      fleetops.gpustack.node:
-        state: legacy
-"""
+ACCEPTED: dict[str, Any] = {"gpustack_accept_rollback_losses": True}
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +100,9 @@ def test_a_reboot_revives_nothing_legacy(fleet: Fleet, kept: dict[str, Any]) -> 
     assert not outside.is_legacy(worker)
 
 
-def test_everything_comes_back_as_it_was(fleet: Fleet, kept: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "back.yml").write_text(BACK)
+def test_everything_comes_back_as_it_was(fleet: Fleet, kept: dict[str, Any]) -> None:
     since = time.time()
-    run = playbook.run(fleet, "back.yml", playbooks=tmp_path)
+    run = playbook.run(fleet, "rollback.yml", **ACCEPTED)
     assert run.code == 0, run.output[-6000:]
     lifecycle.wait_serving(fleet, since)
     outside.assert_legacy_serves(fleet)
@@ -123,11 +110,11 @@ def test_everything_comes_back_as_it_was(fleet: Fleet, kept: dict[str, Any], tmp
     for name in fleet.hosts:
         assert definition(outside.gpustack(fleet.host(name))) == definition(kept[name]), name
         assert outside.is_running(fleet.host(name))
-    again = playbook.run(fleet, "back.yml", playbooks=tmp_path)
+    again = playbook.run(fleet, "rollback.yml")
     assert set(again.recap("changed").values()) == {0}
 
 
-def test_a_server_whose_data_is_in_its_layer(fleet: Fleet, kept: dict[str, Any], tmp_path: Path) -> None:
+def test_a_server_whose_data_is_in_its_layer(fleet: Fleet, kept: dict[str, Any]) -> None:
     server, since = fleet.host("server"), time.time()
     supervised.in_layer(server)
     lifecycle.wait_serving(fleet, since)
@@ -142,9 +129,8 @@ def test_a_server_whose_data_is_in_its_layer(fleet: Fleet, kept: dict[str, Any],
     found = outside.sha256(server, *(f"{layer}/{name}" for name, sha256 in saved.items() if sha256))
     assert found == {f"{layer}/{name}": sha256 for name, sha256 in saved.items() if sha256}
 
-    (tmp_path / "back.yml").write_text(BACK)
     since = time.time()
-    back = playbook.run(fleet, "back.yml", playbooks=tmp_path)
+    back = playbook.run(fleet, "rollback.yml", **ACCEPTED)
     assert back.code == 0, back.output[-6000:]
     lifecycle.wait_serving(fleet, since)
     outside.assert_legacy_serves(fleet)
