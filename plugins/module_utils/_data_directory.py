@@ -95,9 +95,10 @@ def data(path: str, mountinfo: Sequence[Mapping[str, str]]) -> dict[str, Any] | 
 
 
 def cached(path: str) -> list[str]:
-    """What lies in the directory of downloaded models, by name."""
+    """What lies in the directory of downloaded models, by name; a server makes empty ones of every kind."""
     try:
-        return sorted(os.listdir(os.path.join(path, CACHE)))
+        with os.scandir(os.path.join(path, CACHE)) as entries:
+            return sorted(entry.name for entry in entries if not entry.is_dir() or os.listdir(entry.path))
     except OSError:
         return []
 

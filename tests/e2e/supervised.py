@@ -116,7 +116,7 @@ def convert(fleet: Fleet) -> None:
 def in_layer(host: Reach) -> None:
     """Started without any volume, as the first releases' guide says."""
     data = volume_path(host)
-    command = run_command(host, "create", "--restart=always")
+    command = run_command(host, "create", "--restart=unless-stopped")
     host.exec_root("cp", "--archive", data, "/run/data")
     host.exec_root("docker", "stop", "gpustack")
     host.exec_root("sh", "-c", "while docker inspect gpustack >/dev/null 2>&1; do sleep 0.2; done")  # it was --rm

@@ -20,17 +20,17 @@ from tests.faults.walk import describe, walk
 from tests.lab import rotation
 
 
-def run_chain(args: argparse.Namespace) -> None:
+def run_chain(_args: argparse.Namespace) -> None:
     """Every point once, by kill -9 of the process that does the work."""
     hosts = subjects(fleets.fresh())
     passes.chain_of_fleet(hosts)
-    passes.chain_of_cleanup(hosts, args.rotation)
+    passes.chain_of_cleanup(hosts)
 
 
-def run_cleanups(args: argparse.Namespace) -> None:
-    """The points of the clean-up at which the controller did not die in the chain, each on a fleet of its own."""
-    for turn in range(1, len(points(SERVER, CLEANED))):
-        passes.only_cleanup(subjects(fleets.fresh()), args.rotation + turn)
+def run_cleanups(_args: argparse.Namespace) -> None:
+    """The points of the clean-up in the other kinds, each on a fleet that was upgraded for it."""
+    for number in range(len(points(SERVER, CLEANED))):
+        passes.cleanup_alone(subjects(fleets.fresh()), number)
 
 
 def run_all(args: argparse.Namespace) -> None:
@@ -113,16 +113,13 @@ def main() -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    plain = {"table": run_table, "points": run_points}
-    rotating = {"all": run_all, "chain": run_chain, "cleanups": run_cleanups, "ci": run_ci}
-    for name, call in {**plain, **rotating}.items():
-        command = commands.add_parser(name, help=call.__doc__)
-        command.set_defaults(call=call)
-        if name in rotating:
-            seed = rotation.seed_of_checkout()
-            command.add_argument("--rotation", type=int, default=seed, help="default: the checked out commit")
-        if name == "ci":
-            command.add_argument("--minutes", type=float, default=11, help="begin no round after so many minutes")
+    plain = {"all": run_all, "chain": run_chain, "cleanups": run_cleanups, "table": run_table, "points": run_points}
+    for name, call in plain.items():
+        commands.add_parser(name, help=call.__doc__).set_defaults(call=call)
+    ci = commands.add_parser("ci", help=run_ci.__doc__)
+    ci.add_argument("--rotation", type=int, default=rotation.seed_of_checkout(), help="default: the checked out commit")
+    ci.add_argument("--minutes", type=float, default=12, help="begin no round after so many minutes")
+    ci.set_defaults(call=run_ci)
     some = commands.add_parser("rounds", help=run_rounds.__doc__)
     some.add_argument("trial", nargs="*", default=[""], help="how its name begins, such as server/upgraded/rows:before")
     some.add_argument("--open", action="store_true", help="only those that prove what the table does not show yet")

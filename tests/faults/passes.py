@@ -114,19 +114,15 @@ def look_at_fleet(fleet: Fleet) -> None:
     assert set(done.recap("changed").values()) == {0}
 
 
-def chain_of_cleanup(subjects: dict[str, Subject], turn: int) -> None:
-    """The points of the clean-up on every host of an upgraded fleet; `turn` says where the controller dies in the end.
-
-    There is no way back from a clean-up, so that of each only one can be one that goes on to its end by itself.
-    """
+def chain_of_cleanup(subjects: dict[str, Subject]) -> None:
+    """The points of the clean-up, on every host of an upgraded fleet; there is no way back from it."""
     with ThreadPoolExecutor(len(subjects)) as pool:
-        list(pool.map(lambda subject: _clean_up(subject, turn), subjects.values()))
+        list(pool.map(_die_cleaning_up, subjects.values()))
 
 
-def _clean_up(subject: Subject, turn: int) -> None:
-    every = points(subject.role, CLEANED)
-    met = [_met_with_something_to_remove(subject, point, kind) for point in every for kind in (KILL, RAISE)]
-    end(subject, CLEANED, [*met, _met_with_something_to_remove(subject, every[turn % len(every)], CONTROLLER)])
+def _die_cleaning_up(subject: Subject) -> None:
+    met = [_met_with_something_to_remove(subject, point, KILL) for point in points(subject.role, CLEANED)]
+    end(subject, CLEANED, met)
 
 
 def _met_with_something_to_remove(subject: Subject, point: Point, kind: str) -> Met:
@@ -135,16 +131,20 @@ def _met_with_something_to_remove(subject: Subject, point: Point, kind: str) -> 
     return Met(subject, Meeting(point, kind))
 
 
-def only_cleanup(subjects: dict[str, Subject], turn: int) -> None:
-    """On a fleet of its own: upgraded, and cleaned up by a run whose controller dies."""
-    subjects["server"].reach_state("upgraded")
+def cleanup_alone(subjects: dict[str, Subject], number: int) -> None:
+    """A legacy fleet, upgraded and cleaned up by runs whose controller dies at one point; the first time fails before.
+
+    Such a run goes on to its end by itself, so that a fleet has only one of them.
+    """
+    server = subjects["server"]
+    server.reach_state("upgraded")
     with ThreadPoolExecutor(len(subjects)) as pool:
         list(pool.map(lambda subject: subject.reach_state("upgraded"), subjects.values()))
-    subjects["server"].reach_state("finalized")
-    with ThreadPoolExecutor(len(subjects)) as pool:
-        list(pool.map(lambda subject: _clean_up_alone(subject, turn), subjects.values()))
+        server.reach_state("finalized")
+        list(pool.map(lambda subject: _clean_up(subject, number), subjects.values()))
 
 
-def _clean_up_alone(subject: Subject, turn: int) -> None:
+def _clean_up(subject: Subject, number: int) -> None:
     every = points(subject.role, CLEANED)
-    end(subject, CLEANED, [_met_with_something_to_remove(subject, every[turn % len(every)], CONTROLLER)])
+    failed = [_met_with_something_to_remove(subject, point, RAISE) for point in every] if number == 0 else []
+    end(subject, CLEANED, [*failed, _met_with_something_to_remove(subject, every[number], CONTROLLER)])

@@ -120,3 +120,15 @@ def test_where_a_containers_files_are() -> None:
     stopped = {"State": {"Running": False, "Pid": 0}, "GraphDriver": None}
     assert _data_directory.container_roots(running) == ["/proc/42/root", "/o/2/diff", "/o/1/diff", "/o/0/diff"]
     assert _data_directory.container_roots(stopped) == []
+
+
+def test_downloaded_models_are_named_and_empty_directories_are_not(tmp_path: Path) -> None:
+    """A 0.7.1 server makes `cache/gguf-parser` and `cache/vox-box`, and leaves them empty until they are needed."""
+    for name in ("gguf-parser", "vox-box", "huggingface/Qwen"):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+    (tmp_path / "cache" / "note.txt").write_text("of the operator's")
+    assert _data_directory.cached(str(tmp_path)) == ["huggingface", "note.txt"]
+
+
+def test_a_data_directory_without_a_cache(tmp_path: Path) -> None:
+    assert _data_directory.cached(str(tmp_path)) == []
