@@ -37,7 +37,8 @@ class Subject:
         self.data_dir = outside.DATA_DIR
         self.before: outcome.Legacy | None = None
         self._files_noted = False
-        self._arguments = arguments
+        # A container that was made again has another id than the one that the role gave.
+        self._arguments = {**arguments, "installation": "gpustack"}
         self._runs = calendar.timegm(time.strptime(arguments["run_id"], "%Y%m%dT%H%M%SZ"))
 
     def note_definition(self) -> None:

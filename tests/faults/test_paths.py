@@ -54,7 +54,7 @@ def test_symbolic_link_as_data_directory(behind_a_link: Subject, keep: Keep) -> 
 
 
 def test_blanks_and_other_letters_in_paths(unusual: Subject, keep: Keep) -> None:
-    answer = unusual.reach_state("upgraded", installation="gpustack", backup_dir="/var/backups/gpustack/für GPUStack")
+    answer = unusual.reach_state("upgraded", backup_dir="/var/backups/gpustack/für GPUStack")
     came_to = unusual.assert_state("upgraded")
     unusual.go_back()
     unusual.assert_state("legacy")
