@@ -44,11 +44,13 @@ def legacy(host: Reach, data_dir: str = outside.DATA_DIR) -> Legacy:
     container = outside.gpustack(host)
     networks = sorted(container["NetworkSettings"]["Networks"])
     definition = {key: value for key, value in container.items() if key not in PASSING}
-    return Legacy(
-        files=host.exec_root("sh", "-c", _HASHES, data_dir),
-        listing=host.exec_root("sh", "-c", _LISTING, data_dir),
-        container={**definition, "Networks": networks},
-    )
+    hashes, listing = files(host, data_dir)
+    return Legacy(hashes, listing, {**definition, "Networks": networks})
+
+
+def files(host: Reach, data_dir: str) -> tuple[str, str]:
+    """The legacy files of a data directory: checksums of what must keep its bytes, names and modes of all."""
+    return host.exec_root("sh", "-c", _HASHES, data_dir), host.exec_root("sh", "-c", _LISTING, data_dir)
 
 
 def assert_identical(host: Reach, before: Legacy, data_dir: str = outside.DATA_DIR) -> None:

@@ -49,8 +49,8 @@ class Subject:
     def note_files(self) -> None:
         """Note the files of the legacy installation once its container has stopped."""
         if not self._files_noted and not self.legacy_runs():
-            now = outcome.legacy(self.reach, self.data_dir)
-            self.before = replace(self._known(), files=now.files, listing=now.listing)
+            hashes, listing = outcome.files(self.reach, self.data_dir)
+            self.before = replace(self._known(), files=hashes, listing=listing)
             self._files_noted = True
 
     def rest_in_legacy(self) -> None:
@@ -69,8 +69,7 @@ class Subject:
     def assert_files(self) -> None:
         """The files are those of the moment at which the legacy container had stopped."""
         assert self._files_noted
-        now = outcome.legacy(self.reach, self.data_dir)
-        assert (now.files, now.listing) == (self._known().files, self._known().listing)
+        assert outcome.files(self.reach, self.data_dir) == (self._known().files, self._known().listing)
 
     def call(self, state: str, fault: str = "", environment: dict[str, str] | None = None, **changes: Any) -> Answer:
         """The call for a state. With a fault, it has to meet that."""
