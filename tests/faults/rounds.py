@@ -18,8 +18,8 @@ from tests.faults.trials import AGAIN, BACK, Trial, trials
 KILL, CONTROLLER, RAISE = "kill", "controller", "raise"
 #: Where a finalize is interrupted so that there is something to be undone.
 BEFORE_UNDONE = Point(SERVER, "finalized", "finalize_stop", "after")
-#: How many exceptions in a row one round takes. Each costs a way there as far as its point.
-IN_A_ROW = 4
+#: How many exceptions in a row one round takes. Each costs a way there as far as its point, or a start of the server.
+IN_A_ROW, IN_A_ROW_OF_FINALIZE = 4, 2
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,11 @@ def _finalize_legs(role: str) -> list[Round]:
     by_controller, by_exception, by_kill = (
         [Meeting(point, kind) for point in points(role, "finalized")] for kind in (CONTROLLER, RAISE, KILL)
     )
+    rows = len(by_exception) // IN_A_ROW_OF_FINALIZE
     return [
         *(Round(finalize=(met,), finalizes=True) for met in by_controller),
         *(Round(finalize=(met,)) for met in [*by_kill, *by_exception]),
-        *(Round(finalize=tuple(by_exception[number::IN_A_ROW]), finalizes=True) for number in range(IN_A_ROW)),
+        *(Round(finalize=tuple(by_exception[number::rows]), finalizes=True) for number in range(rows)),
     ]
 
 
