@@ -84,6 +84,12 @@ def test_the_table_dates_what_ran_and_says_what_did_not() -> None:
     assert text.index("On the way to v2") < text.index("Other faults")
 
 
+def test_the_documentation_has_the_table_of_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m tests.faults table` writes it anew, also when the code has other points by now."""
+    monkeypatch.setattr(ledger, "RESULTS", tmp_path / "none.jsonl")
+    assert table.TARGET.read_text() == table.render(ledger.read())
+
+
 def test_what_cannot_be_tried_is_no_gap_in_the_table() -> None:
     text = table.render([])
     inspected = text[text.index("left for inspection") :]
