@@ -120,7 +120,7 @@ def _interrupted(
     again = _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image, own)
     image = reader.image(params["image"]) or {}
     definition = _going_on.wanted(params, again.spec)
-    if again.wreck is None and _going_on.is_possible(own, wanted, definition, image.get("Id"), reader.inspect):
+    if _going_on.is_possible(own, wanted, definition, image.get("Id"), reader.inspect):
         return again._replace(action=GO_ON)
     return again
 

@@ -209,6 +209,7 @@ def test_an_upgrade_brings_an_interrupted_finalize_to_one_of_its_ends(
 ) -> None:
     interrupt(server, step, "before", monkeypatch)
     assert _switch._finish(server.work())["outcome"] == outcome
+    assert (server.current()["Id"] == server.first) == (outcome == "upgraded")
     assert_serves(server)
     assert server.run()["outcome"] == "finalized"
     assert_finalized(server)

@@ -302,6 +302,10 @@ def test_killed_behind_the_start_the_same_container_is_judged(host: Host, fault:
     assert host.run()["outcome"] == "upgraded"
     assert made_again(host)["Id"] == container
     assert not {"create", "start", "stop"} & set(host.engine.calls[len(done) :])
+    entries = _journal.newest_entries(str(host.state))
+    looked = [entry["step"] for entry in entries if entry["state"] == "done"][-3:]
+    assert looked == ["ready", "accept", "done"], "every gate is taken anew"
+    assert [entry["step"] for entry in entries if entry["state"] == "started"].count("ready") == 2
     assert_upgraded(host)
 
 
