@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases, _vendors
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _gpu_sources,
+    _releases,
+    _vendor_schema,
+    _vendors,
+)
 
 
 def gpu_runtime(
@@ -18,17 +23,18 @@ def gpu_runtime(
     vendors: Mapping[str, Mapping[str, Any]],
     vendor: str = _vendors.AUTO,
     release: str = _releases.DEFAULT,
+    groups: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The verdict about a host from the result of ``fleetops.gpustack.node_info``."""
+    """The verdict about a host from the result of ``fleetops.gpustack.node_info`` or the facts of ``gpu_facts``."""
     node = evidence.get("node", evidence)
     try:
-        return _vendors.judge(node["gpu"], _legacy(node), node["engine"], vendors, vendor, release).as_dict()
+        return _vendors.judge(node["gpu"], _legacy(node), node["engine"], vendors, vendor, release, groups).as_dict()
     except _releases.UnknownReleaseError as error:
         raise AnsibleFilterError(f"fleetops.gpustack.gpu_runtime: {error}") from error
     except (KeyError, TypeError) as error:
         raise AnsibleFilterError(
             f"fleetops.gpustack.gpu_runtime: the evidence lacks {error};"
-            " hand over the result of fleetops.gpustack.node_info"
+            " hand over the result of fleetops.gpustack.node_info, or gpustack_gpu of fleetops.gpustack.gpu_facts"
         ) from error
 
 
@@ -43,4 +49,8 @@ class FilterModule:
     """The filters of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"gpu_runtime": gpu_runtime}
+        return {
+            "gpu_runtime": gpu_runtime,
+            "gpu_sources": _gpu_sources.of_vendors,
+            "vendor_problems": _vendor_schema.problems,
+        }

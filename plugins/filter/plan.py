@@ -87,8 +87,16 @@ def _reason(registered: Mapping[str, Any]) -> str:
 def _choices(variables: Mapping[str, Any]) -> dict[str, Any]:
     choices = {name: variables.get("gpustack_" + name) for name in CHOICES}
     choices.update({name: bool(variables.get("gpustack_" + name)) or None for name in SECRET_CHOICES})
+    choices["gpu_devices"] = _devices(variables.get("gpustack_gpu_devices"))
+    choices["groups"] = list(variables.get("group_names") or [])
     choices["token_digest"] = _digest(variables.get("gpustack_salt"), variables.get("gpustack_token"))
     return choices
+
+
+def _devices(given: Any) -> list[str]:
+    """The devices that a host is restricted to; none, or ``all``, for all."""
+    found = _settings.names({"gpu_devices": given or []}, "gpu_devices")
+    return [] if found == ("all",) else list(found)
 
 
 def _digest(salt: Any, token: Any) -> str | None:

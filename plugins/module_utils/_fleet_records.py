@@ -61,6 +61,11 @@ _SOURCES = {"hugging_face": "huggingface"}
 _MARKUP = re.compile(r"<[^>]*>")
 
 
+#: How strictly GPUs are compared: the same ones; at least as many of each vendor, because the legacy container was
+#: restricted and v2's sees all; or only the vendors, because releases count devices in MIG mode in different ways.
+EXACT, AT_LEAST, VENDOR = GATES = ("exact", "at_least", "vendor")
+
+
 class Comparison(NamedTuple):
     """What is wrong (the host must not go on), and what is only worth saying."""
 
@@ -135,13 +140,20 @@ def vendor(name: str | None, device_type: str | None) -> str:
     return known or (name or device_type or "unknown").strip().lower()
 
 
-def compare_gpus(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> Comparison:
-    """The same GPUs? Vendor, count and index must be equal; name and memory only warn: v2 reads them by other means."""
+def compare_gpus(
+    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], gate: str = EXACT
+) -> Comparison:
+    """The same GPUs? Vendor, count and index must be equal; name and memory only warn: v2 reads them by other means.
+
+    A gate other than `EXACT` leaves more to warnings. `same_names` of a GPU before are patterns of which two names of
+    one and the same device match the same, with the same groups.
+    """
     was, now = _by_vendor_and_index(before), _by_vendor_and_index(after)
-    problems = _count_problems(before, after)
-    problems += [f"GPU {index} ({maker}) is gone" for maker, index in _missing(was, now)]
-    problems += [f"GPU {index} ({maker}) is new" for maker, index in _missing(now, was)]
-    warnings = []
+    counts, fewer, vendors = _count_problems(before, after), _fewer(before, after), _vendor_problems(before, after)
+    places = [f"GPU {index} ({maker}) is gone" for maker, index in _missing(was, now)]
+    places += [f"GPU {index} ({maker}) is new" for maker, index in _missing(now, was)]
+    problems = {EXACT: counts + places, AT_LEAST: fewer, VENDOR: vendors}[gate]
+    warnings = [said for said in counts + places if gate != EXACT and said not in problems]
     for key in sorted(set(was) & set(now), key=str):
         warnings += _gpu_differences(was[key], now[key])
     return Comparison(problems, warnings)
@@ -186,7 +198,7 @@ def _judgement(expected: Mapping[str, Any], worker: Mapping[str, Any] | None, si
     if worker is None:
         return {"name": expected["name"], "problems": ["the server does not know it"], "warnings": []}
     identity = compare_identity(expected, worker)
-    gpus = compare_gpus(expected.get("gpus") or [], worker["gpus"])
+    gpus = compare_gpus(expected.get("gpus") or [], worker["gpus"], expected.get("gpu_gate") or EXACT)
     problems = identity.problems + gpus.problems
     if worker["state"] != "ready":
         message = _MARKUP.sub("", worker.get("state_message") or "")
@@ -218,6 +230,22 @@ def _count_problems(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping
     ]
 
 
+def _fewer(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
+    was, now = _counts(before), _counts(after)
+    return [
+        f"{count} {maker} GPUs before, {now.get(maker, 0)} after"
+        for maker, count in sorted(was.items())
+        if now.get(maker, 0) < count
+    ]
+
+
+def _vendor_problems(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
+    was, now = _counts(before), _counts(after)
+    return [f"GPUs of {maker} are gone" for maker in sorted(set(was) - set(now))] + [
+        f"GPUs of {maker} are new" for maker in sorted(set(now) - set(was))
+    ]
+
+
 def _counts(gpus: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for gpu in gpus:
@@ -234,11 +262,25 @@ def _missing(these: Mapping[Any, Any], those: Mapping[Any, Any]) -> list[Any]:
 
 
 def _gpu_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    differs = {"memory": before.get("memory") != after.get("memory"), "name": not _same_name(before, after)}
     return [
         "GPU {} ({}): {} was {}, is {}".format(before["index"], before["vendor"], key, before[key], after[key])
         for key in ("name", "memory")
-        if before.get(key) != after.get(key)
+        if differs[key]
     ]
+
+
+def _same_name(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether two names are equal, or equivalent by a vendor's pattern."""
+    names = [str(gpu.get("name") or "") for gpu in (before, after)]
+    if names[0] == names[1]:
+        return True
+    for pattern in before.get("same_names") or []:
+        matches = [re.fullmatch(pattern, name, re.IGNORECASE) for name in names]
+        groups = [tuple(str(group).lower() for group in match.groups()) for match in matches if match]
+        if len(groups) == len(names) and groups[0] == groups[1]:
+            return True
+    return False
 
 
 def _gpu_key(gpu: Mapping[str, Any]) -> tuple[str, int]:

@@ -6,40 +6,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _gpu_sources
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand, execute
 
-#: Device nodes that the vendors' drivers make.
-DEVICE_PATTERNS = (
-    "nvidia[0-9]*",
-    "nvidiactl",
-    "nvidia-uvm",
-    "nvidia-uvm-tools",
-    "nvidia-modeset",
-    "kfd",
-    "mkfd",
-    "dri/card*",
-    "dri/renderD*",
-    "davinci*",
-    "devmm_svm",
-    "hisi_hdc",
-    "mtgpu*",
-    "itrctl",
-    "iluvatar*",
-    "cambricon*",
-    "mxcd",
-    "mxnd",
-    "mxgd",
-    "alixpu",
-    "alixpu_*",
-    "dxg",
-)
 #: PCI classes of accelerators: display, co-processor, processing accelerator. The same vendors make network parts.
 PCI_CLASSES = ("0x03", "0x0b40", "0x12")
 MODULES = (
@@ -56,47 +33,26 @@ MODULES = (
     "metax",
     "alixpu",
 )
-DIRECTORIES = (
-    "/opt/rocm",
-    "/opt/hyhal",
-    "/opt/dtk",
-    "/usr/local/Ascend/driver",
-    "/usr/local/dcmi",
-    "/usr/local/corex",
-    "/usr/local/neuware",
-    "/opt/mxdriver",
-    "/opt/maca",
-    "/opt/mxn100",
-    "/usr/local/PPU_SDK",
-)
-#: Tool -> directories outside of PATH where its vendor puts it.
-TOOLS = {
-    "nvidia-smi": ("/usr/lib/wsl/lib",),
-    "amd-smi": ("/opt/rocm/bin",),
-    "rocm-smi": ("/opt/rocm/bin",),
-    "hy-smi": ("/opt/hyhal/bin",),
-    "npu-smi": ("/usr/local/sbin",),
-    "mthreads-gmi": (),
-    "ixsmi": ("/usr/local/corex/bin",),
-    "cnmon": (),
-    "mx-smi": ("/opt/mxdriver/bin", "/opt/maca/bin"),
-    "ppu-smi": ("/usr/local/PPU_SDK/bin",),
-}
 TOOL_TIMEOUT = 20.0
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MIB = 1024 * 1024
 _NVIDIA_FIELDS = ("index", "uuid", "name", "memory.total", "driver_version")
 _CUDA_VERSION = re.compile(r"CUDA (?:UMD )?Version\s*:\s*(\d+\.\d+)")
+_VERSION = re.compile(r"\d+(?:\.\d+)+")
 
 
-def gpu(run: RunCommand, root: str = "/", path: str = STANDARD_PATH) -> dict[str, Any]:
-    """The evidence ``gpu``. ``root`` is where /dev, /sys and /opt are looked for."""
+def gpu(
+    run: RunCommand, sources: Mapping[str, Any] | None = None, root: str = "/", path: str = STANDARD_PATH
+) -> dict[str, Any]:
+    """The evidence ``gpu``. ``sources`` are further places to look at; ``root`` is where /dev, /sys and /opt are."""
+    places = _gpu_sources.with_more(sources)
     return {
-        "devices": devices(root),
+        "devices": devices(root, places.device_nodes),
         "pci": pci_devices(root),
         "modules": modules(root),
-        "tools": tools(run, root, path),
-        "directories": [directory for directory in DIRECTORIES if os.path.isdir(below(root, directory))],
+        "tools": tools(run, places, root, path),
+        "paths": [path for path in places.paths if os.path.exists(below(root, path))],
+        "versions": versions(root, places.version_files),
         "wsl": is_wsl(root),
     }
 
@@ -106,11 +62,13 @@ def below(root: str, path: str) -> str:
     return os.path.join(root, path.lstrip("/"))
 
 
-def devices(root: str) -> list[str]:
-    """Device nodes of accelerators, by their usual absolute names."""
-    directory = below(root, "/dev")
-    found = {name for pattern in DEVICE_PATTERNS for name in glob.glob(os.path.join(directory, pattern))}
-    return sorted("/dev/" + os.path.relpath(name, directory) for name in found if not os.path.isdir(name))
+def devices(root: str, patterns: Sequence[str]) -> list[str]:
+    """Device nodes of accelerators, by their usual absolute names. The directory of a pattern is literal."""
+    found: set[str] = set()
+    for directory in {os.path.dirname(pattern) for pattern in patterns}:
+        with contextlib.suppress(OSError), os.scandir(below(root, directory)) as entries:
+            found.update(os.path.join(directory, entry.name) for entry in entries if not entry.is_dir())
+    return sorted(name for name in found if any(re.fullmatch(pattern, name) for pattern in patterns))
 
 
 def pci_devices(root: str) -> list[dict[str, str]]:
@@ -152,33 +110,63 @@ def is_wsl(root: str) -> bool:
     )
 
 
-def tools(run: RunCommand, root: str, path: str) -> dict[str, dict[str, Any]]:
-    """The vendors' tools that are installed; NVIDIA's is asked for its GPUs."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, directories in TOOLS.items():
-        search = [below(root, directory) for directory in path.split(":") + list(directories)]
-        tool = shutil.which(name, path=":".join(search))
-        if tool:
-            found[name] = nvidia_smi(run, tool) if name == "nvidia-smi" else {"path": tool, "rc": None}
+def versions(root: str, files: Mapping[str, str]) -> dict[str, str]:
+    """The first version number in each file that is there, by the name of what has that version."""
+    found = {}
+    for name, path in files.items():
+        directory, base = os.path.split(below(root, path))
+        version = _VERSION.search(read_word(directory, base))
+        if version:
+            found[name] = version.group(0)
     return found
 
 
+def tools(
+    run: RunCommand, places: _gpu_sources.Sources, root: str = "/", path: str = STANDARD_PATH
+) -> dict[str, dict[str, Any]]:
+    """The vendors' tools that are installed, and what they answer; they are asked side by side."""
+    directories = [*path.split(":"), *places.tool_directories]
+    search = ":".join(below(root, directory) for directory in directories)
+    found = {name: shutil.which(name, path=search) for name in places.tools}
+    installed = {name: tool for name, tool in found.items() if tool}
+    with ThreadPoolExecutor(max_workers=len(installed) or 1) as pool:
+        answers = {name: pool.submit(_ask, run, name, tool, places.tools[name]) for name, tool in installed.items()}
+        return {name: answer.result() for name, answer in answers.items()}
+
+
+def _ask(run: RunCommand, name: str, tool: str, arguments: Sequence[str]) -> dict[str, Any]:
+    if name == "nvidia-smi":
+        return nvidia_smi(run, tool)
+    code, _output, error = output(run, tool, arguments)
+    return {"path": tool, "rc": code, "error": error}
+
+
 def nvidia_smi(run: RunCommand, tool: str) -> dict[str, Any]:
-    """What nvidia-smi says: GPUs with their driver, and the newest CUDA version that the driver supports."""
+    """What nvidia-smi says: GPUs with driver and MIG mode, and the newest CUDA version that the driver supports."""
     questions: tuple[list[str], ...] = (
         ["--query-gpu=" + ",".join(_NVIDIA_FIELDS), "--format=csv,noheader,nounits"],
+        # By itself, because a driver that does not know the field refuses the whole question.
+        ["--query-gpu=index,mig.mode.current", "--format=csv,noheader,nounits"],
         [],
     )
     with ThreadPoolExecutor(max_workers=len(questions)) as pool:
-        (code, gpus, error), (_code, overview, _error) = pool.map(lambda asked: output(run, tool, asked), questions)
+        answers = pool.map(lambda asked: output(run, tool, asked), questions)
+        (code, gpus, error), (mig_code, mig, _mig_error), (_code, overview, _error) = answers
     version = _CUDA_VERSION.search(overview)
     return {
         "path": tool,
         "rc": code,
         "error": error,
         "gpus": parse_nvidia_gpus(gpus) if code == 0 else [],
+        "mig": parse_mig(mig) if mig_code == 0 else [],
         "cuda_version": version.group(1) if version else None,
     }
+
+
+def parse_mig(text: str) -> list[int]:
+    """Indexes of the GPUs that are divided into MIG devices."""
+    rows = [[value.strip() for value in line.split(",")] for line in text.splitlines() if line.count(",") == 1]
+    return [int(index) for index, mode in rows if index.isdigit() and mode == "Enabled"]
 
 
 def output(run: RunCommand, tool: str, arguments: Sequence[str]) -> tuple[int | None, str, str | None]:

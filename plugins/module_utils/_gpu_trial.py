@@ -66,9 +66,10 @@ def parse_gpus(answer: Answer) -> list[dict[str, Any]]:
         {
             "vendor": device["manufacturer"],
             "index": device["index"],
-            "name": device["name"],
-            "memory": device["memory"] * MEBIBYTE,
-            "uuid": device["uuid"] or None,
+            # A GPU in MIG mode has neither name nor memory nor uuid of its own.
+            "name": device.get("name") or "",
+            "memory": device["memory"] * MEBIBYTE if device.get("memory") is not None else None,
+            "uuid": device.get("uuid") or None,
         }
         for device in devices
     ]

@@ -55,6 +55,7 @@ class Request:
     controller_clock: float | None
     connect: Sequence[Mapping[str, Any]]
     docker_host: str
+    gpu_sources: Mapping[str, Any]
 
 
 @dataclass
@@ -74,7 +75,7 @@ def evidence(request: Request, run: RunCommand) -> dict[str, Any]:
     """The evidence of this host. Slow parts run side by side."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         libraries = pool.submit(library_versions, run, request.state_dir)
-        gpu = pool.submit(_gpu_evidence.gpu, run)
+        gpu = pool.submit(_gpu_evidence.gpu, run, request.gpu_sources)
         units = pool.submit(_supervisors.unit_commands)
         engine = read_engine(request)
         mountinfo = _host_facts.mounts()

@@ -14,6 +14,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
     _options,
     _plan_fleet,
+    _plan_gpus,
     _plan_host,
     _plan_ports,
     _plan_prepare,
@@ -52,8 +53,8 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     """The plan for the hosts of ``evidence``; those that could not be assessed are in ``settings.unassessed``."""
     release, problems = _find_release(settings)
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
-    known = _plan_fleet.known_workers(views)
     verdicts = {view.name: _verdict(view) for view in views}
+    known = _plan_gpus.with_gates(views, _plan_fleet.known_workers(views))
     previews = {view.name: _preview(view, verdicts[view.name].flags) for view in views}
     leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
     pin = _plan_prepare.pin(views)
@@ -132,14 +133,7 @@ def _verdict(view: HostView) -> _vendors.Verdict:
     """The GPU vendor of a host that runs a worker and is still to be switched."""
     if not view.will_switch or not view.runs_worker or view.release is None or view.installation is None:
         return _vendors.Verdict.none()
-    return _vendors.judge(
-        gpu=view.node["gpu"],
-        installation=view.installation,
-        engine=view.node["engine"],
-        vendors=view.settings.vendors,
-        choice=view.settings.choice(view.name, "gpu_vendor", "auto"),
-        release=view.release,
-    )
+    return _plan_gpus.judge(view, view.installation, view.release)
 
 
 def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:

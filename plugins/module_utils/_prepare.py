@@ -163,18 +163,18 @@ def _try_image(params: Mapping[str, Any], result: dict[str, Any], run_command: R
     result["gpus"] = answers["gpus"]
     _image.check_version(image["reference"], answers["version"], params["release"])
     if params["prepare_trial"] and params["expected_gpus"] is not None:
-        _compare(params["expected_gpus"], answers["gpus"], result)
+        _compare(params["expected_gpus"], answers["gpus"], params["gpu_gate"], result)
     _prepared.write(params["state_dir"], image, _trial(params, run_command) if params["prepare_trial"] else None)
 
 
 def _trial(params: Mapping[str, Any], run_command: RunCommand) -> dict[str, Any]:
     """The circumstances of the trial. It may have made device nodes, so the host's GPUs are looked at after it."""
-    gpu = _gpu_evidence.gpu(run_command)
+    gpu = _gpu_evidence.gpu(run_command, params["gpu_sources"])
     return _prepared.trial_proof(params["gpu"], params["expected_gpus"], _host_facts.boot_id(), gpu)
 
 
-def _compare(expected: list[dict[str, Any]], seen: list[dict[str, Any]], result: dict[str, Any]) -> None:
-    comparison = _fleet_records.compare_gpus(expected, seen)
+def _compare(expected: list[dict[str, Any]], seen: list[dict[str, Any]], gate: str, result: dict[str, Any]) -> None:
+    comparison = _fleet_records.compare_gpus(expected, seen, gate)
     result["warnings"].extend(comparison.warnings)
     if comparison.problems:
         raise _gpu_trial.TrialError(

@@ -9,36 +9,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _fleet_records, _releases, _vendor_flags
+from ansible_collections.fleetops.gpustack.plugins.module_utils._vendor_flags import Notice, VendorError
 
 AUTO = "auto"
 CPU = "cpu"
-
-# Flags that an entry of a vendor file may hold, with the value of those that it leaves out.
-FLAGS: dict[str, Any] = {
-    "runtime": None,
-    "environment": {},
-    "volumes": [],
-    "devices": [],
-    "capabilities": [],
-    "privileged": False,
-    "ipc_mode": None,
-    "pid_mode": None,
-    "group_add": [],
-    "security_opt": [],
-}
-
-
-class VendorError(ValueError):
-    """Vendor data that cannot serve; the message says the way out."""
-
-
-class Notice(NamedTuple):
-    """A refusal or a warning."""
-
-    code: str
-    cause: str
-    way_out: str
+GROUP_PREFIX = "gpu_"
 
 
 class Candidate(NamedTuple):
@@ -59,6 +35,10 @@ class Verdict:
     candidates: list[Candidate] = field(default_factory=list)
     refusals: list[Notice] = field(default_factory=list)
     warnings: list[Notice] = field(default_factory=list)
+    #: How the GPUs that v2 sees are held against the legacy record: `_fleet_records.EXACT`, `AT_LEAST` or `VENDOR`.
+    gpu_gate: str = _fleet_records.EXACT
+    #: Patterns by which two names of a GPU are the same one.
+    same_names: list[str] = field(default_factory=list)
 
     @classmethod
     def none(cls) -> Verdict:
@@ -74,6 +54,8 @@ class Verdict:
             "candidates": [dict(candidate._asdict()) for candidate in self.candidates],
             "refusals": [dict(notice._asdict()) for notice in self.refusals],
             "warnings": [dict(notice._asdict()) for notice in self.warnings],
+            "gpu_gate": self.gpu_gate,
+            "same_names": self.same_names,
         }
 
 
@@ -84,19 +66,29 @@ def judge(
     vendors: Mapping[str, Mapping[str, Any]],
     choice: str | None = AUTO,
     release: str | _releases.Release = _releases.DEFAULT,
+    groups: Sequence[str] = (),
+    devices: Sequence[str] = (),
 ) -> Verdict:
     """
     The vendor of a host that runs a worker.
 
     `gpu`, `engine` and `installation` (the legacy container, if there is one) are the evidence of node_info, `vendors`
-    the vendor data by name, `choice` what the inventory says.
+    the vendor data by name. The inventory speaks by a variable (`choice`) or, where that is `auto`, by the name of a
+    group of the host: `gpu_` and a vendor; `devices` are those that it restricts the container to.
     """
     version = release.version if isinstance(release, _releases.Release) else _releases.normalise(release)
     found = candidates(gpu, installation, vendors)
     if choice and choice != AUTO:
         if choice not in vendors:
             return Verdict(candidates=found, refusals=[_unknown(choice, vendors)])
-        return _verdict(choice, "inventory", found, gpu, installation, engine, vendors, version)
+        return _verdict(choice, "inventory", found, gpu, installation, engine, vendors, version, devices)
+    named = sorted({group for group in groups if _of_group(group) in vendors})
+    if len(named) > 1:
+        return Verdict(candidates=found, refusals=[_several_groups(named)])
+    if named:
+        return _verdict(
+            _of_group(named[0]), f"group {named[0]}", found, gpu, installation, engine, vendors, version, devices
+        )
     stranger = _foreign_suffix(installation, vendors)
     if stranger and not any(candidate.how == LEGACY_CONTAINER for candidate in found):
         return Verdict(
@@ -104,40 +96,12 @@ def judge(
             refusals=[_unknown(stranger, vendors, f"the tag of the legacy image ends in '{stranger}'")],
         )
     if not found:
-        return _verdict(CPU, "no accelerator found", found, gpu, installation, engine, vendors, version)
+        return _verdict(CPU, "no accelerator found", found, gpu, installation, engine, vendors, version, devices)
     strongest = [candidate for candidate in found if candidate.how == found[0].how]
     names = sorted({candidate.vendor for candidate in strongest})
     if len(names) > 1:
         return Verdict(candidates=found, refusals=[_several(strongest, names)])
-    return _verdict(names[0], found[0].how, found, gpu, installation, engine, vendors, version)
-
-
-def flags_for(data: Mapping[str, Any], release: str | _releases.Release) -> dict[str, Any]:
-    """
-    The flags of a vendor for a release: the newest entry that is not newer than the release, whole.
-
-    With what `_container_spec.build` needs beside them: `devices_variable`, `legacy_environment` and `legacy_mounts`.
-    """
-    version = release.version if isinstance(release, _releases.Release) else _releases.normalise(release)
-    entry = _newest_entry(data.get("flags") or [], version)
-    if entry is None:
-        raise VendorError(
-            "the vendor data of {} has no flags for GPUStack {}; choose a newer release".format(
-                data.get("title"), version
-            )
-        )
-    unknown = sorted(set(entry) - set(FLAGS) - {"since"})
-    if unknown:
-        raise VendorError(
-            "the vendor data of {} has the unknown flags {}; known are {}".format(
-                data.get("title"), ", ".join(unknown), ", ".join(FLAGS)
-            )
-        )
-    flags = {name: _copy(entry.get(name, default)) for name, default in FLAGS.items()}
-    flags["devices_variable"] = data.get("devices_variable")
-    flags["legacy_environment"] = list(data.get("legacy_environment") or [])
-    flags["legacy_mounts"] = list(data.get("legacy_mounts") or [])
-    return flags
+    return _verdict(names[0], found[0].how, found, gpu, installation, engine, vendors, version, devices)
 
 
 # --- evidence -------------------------------------------------------------------------------------
@@ -153,7 +117,7 @@ def candidates(
         (LEGACY_CONTAINER, lambda evidence: _container(evidence.get("container") or {}, installation)),
         ("device nodes", lambda evidence: _device_nodes(evidence, gpu)),
         ("tool", lambda evidence: _tool(evidence, gpu)),
-        ("PCI", lambda evidence: _pci(evidence.get("pci") or {}, gpu)),
+        ("PCI", lambda evidence: _pci(evidence, gpu)),
     )
     return [
         Candidate(name, how, what)
@@ -177,21 +141,35 @@ def _container(evidence: Mapping[str, Any], installation: Mapping[str, Any] | No
         asked = {request.get("Driver"), *(name for names in request.get("Capabilities") or [] for name in names)}
         if asked & set(evidence.get("device_requests") or []):
             return "requested GPUs"
-    for device in installation.get("devices") or []:
-        if _matches(evidence.get("devices"), str(device.get("PathOnHost"))):
-            return "device {}".format(device["PathOnHost"])
-    return None
+    devices = [str(device.get("PathOnHost")) for device in installation.get("devices") or []]
+    if _first_match(evidence.get("unless_devices"), devices):
+        return None
+    device = _first_match(evidence.get("devices"), devices)
+    return device and f"device {device}"
+
+
+def _is_driven(evidence: Mapping[str, Any], gpu: Mapping[str, Any]) -> bool:
+    """Whether the host has what the vendor's driver needs, and nothing that shows another vendor of its family.
+
+    Graphics inside of a CPU have the vendor's number and even its device node, but nobody installed its software.
+    """
+    present, paths = gpu.get("devices") or [], gpu.get("paths") or []
+    if _first_match(evidence.get("unless_device_nodes"), present):
+        return False
+    nodes, software = evidence.get("requires_device_nodes"), evidence.get("requires_paths")
+    return (not nodes or bool(_first_match(nodes, present))) and (not software or bool(set(software) & set(paths)))
 
 
 def _device_nodes(evidence: Mapping[str, Any], gpu: Mapping[str, Any]) -> str | None:
-    present = gpu.get("devices") or []
-    if _first_match(evidence.get("unless_device_nodes"), present):
+    if not _is_driven(evidence, gpu):
         return None
-    return _first_match(evidence.get("device_nodes"), present)
+    return _first_match(evidence.get("device_nodes"), gpu.get("devices") or [])
 
 
 def _tool(evidence: Mapping[str, Any], gpu: Mapping[str, Any]) -> str | None:
-    for name in evidence.get("tools") or []:
+    if not _is_driven(evidence, gpu):
+        return None
+    for name in evidence.get("tools") or {}:
         if (gpu.get("tools") or {}).get(name, {}).get("rc") == 0:
             return str(name)
     return None
@@ -199,12 +177,12 @@ def _tool(evidence: Mapping[str, Any], gpu: Mapping[str, Any]) -> str | None:
 
 def _pci(evidence: Mapping[str, Any], gpu: Mapping[str, Any]) -> str | None:
     """A vendor's number alone is not enough: it is also on network chips, and on graphics inside of a CPU."""
-    needed = evidence.get("requires_device_nodes")
-    if needed and not _first_match(needed, gpu.get("devices") or []):
+    wanted = evidence.get("pci") or {}
+    if not _is_driven(evidence, gpu):
         return None
     for device in gpu.get("pci") or []:
-        classes = tuple(evidence.get("classes") or ())
-        if device.get("vendor") == evidence.get("vendor") and str(device.get("class") or "").startswith(classes):
+        classes = tuple(wanted.get("classes") or ())
+        if device.get("vendor") == wanted.get("vendor") and str(device.get("class") or "").startswith(classes):
             return str(device.get("address"))
     return None
 
@@ -250,12 +228,13 @@ def _verdict(
     engine: Mapping[str, Any],
     vendors: Mapping[str, Mapping[str, Any]],
     version: str,
+    devices: Sequence[str],
 ) -> Verdict:
     if vendor not in vendors:
         return Verdict(candidates=found, refusals=[_unknown(vendor, vendors)])
     data = vendors[vendor]
     try:
-        flags = flags_for(data, version)
+        flags = _vendor_flags.flags_for(data, version, gpu.get("paths") or ())
     except VendorError as error:
         return Verdict(
             vendor,
@@ -263,10 +242,17 @@ def _verdict(
             candidates=found,
             refusals=[Notice("vendor_release", str(error), "or set gpustack_gpu_vendor to another vendor")],
         )
-    warnings = _select_devices(flags, installation)
+    restricted = _vendor_flags.select_devices(flags, data, installation, gpu, devices)
+    divided = _divided(data, gpu)
     refusals, unchecked = _driver(data, gpu, version)
-    refusals += _runtime(data, flags, engine) + _directories(data, gpu)
-    return Verdict(vendor, how, flags, found, refusals, warnings + unchecked)
+    refusals += _runtime(data, flags, engine) + _paths(data, flags, gpu)
+    gate = _fleet_records.EXACT
+    if divided:
+        gate = _fleet_records.VENDOR
+    elif restricted:
+        gate = _fleet_records.AT_LEAST
+    names = list(data.get("same_names") or [])
+    return Verdict(vendor, how, flags, found, refusals, [*restricted, *divided, *unchecked], gate, names)
 
 
 def _unknown(vendor: str, vendors: Mapping[str, Any], cause: str | None = None) -> Notice:
@@ -274,6 +260,18 @@ def _unknown(vendor: str, vendors: Mapping[str, Any], cause: str | None = None) 
         "unknown_vendor",
         f"{cause}, and there is no vendor data for it" if cause else f"there is no vendor data for '{vendor}'",
         "set gpustack_gpu_vendor for this host to one of: {}".format(", ".join(sorted(vendors))),
+    )
+
+
+def _of_group(group: str) -> str:
+    return group[len(GROUP_PREFIX) :] if group.startswith(GROUP_PREFIX) else ""
+
+
+def _several_groups(groups: Sequence[str]) -> Notice:
+    return Notice(
+        "several_vendor_groups",
+        "the inventory has the host in the groups {}, which speak for several vendors".format(" and ".join(groups)),
+        "leave it in one of them, or set gpustack_gpu_vendor for this host",
     )
 
 
@@ -303,80 +301,70 @@ def _runtime(data: Mapping[str, Any], flags: Mapping[str, Any], engine: Mapping[
     ]
 
 
-def _directories(data: Mapping[str, Any], gpu: Mapping[str, Any]) -> list[Notice]:
-    missing = [path for path in data.get("required_directories") or [] if path not in (gpu.get("directories") or [])]
+def _paths(data: Mapping[str, Any], flags: Mapping[str, Any], gpu: Mapping[str, Any]) -> list[Notice]:
+    """Docker makes an empty directory of a mount's source that is missing, and nothing says so later."""
+    sources = [volume.split(":", 1)[0] for volume in flags["volumes"]]
+    missing = [path for path in sources if path not in (gpu.get("paths") or [])]
     if not missing:
         return []
-    way_out = f"install the driver there, or link the directory to where it is (ln -s WHERE {missing[0]})"
+    way_out = f"install the driver there, or link the path to where it is (ln -s WHERE {missing[0]})"
     return [
         Notice(
-            "vendor_directories",
+            "vendor_paths",
             "the host lacks {}, which {} containers mount".format(", ".join(missing), data.get("title")),
             way_out,
         )
     ]
 
 
+def _divided(data: Mapping[str, Any], gpu: Mapping[str, Any]) -> list[Notice]:
+    """GPUs in MIG mode: releases count them differently (gpustack-runtime, detector/nvidia.py)."""
+    divided = [
+        index
+        for name in (data.get("evidence") or {}).get("tools") or {}
+        for index in _of_tool(gpu, name).get("mig", [])
+    ]
+    if not divided:
+        return []
+    return [
+        Notice(
+            "mig",
+            "the GPUs {} are in MIG mode; 0.x and v2 list MIG devices in different ways, so that count and index of"
+            " this host's GPUs are not compared".format(", ".join(str(index) for index in divided)),
+            "look at the worker's GPUs after the upgrade, and at models that name GPUs of this host by index",
+        )
+    ]
+
+
+def _of_tool(gpu: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    record: Mapping[str, Any] = (gpu.get("tools") or {}).get(name) or {}
+    return record
+
+
 def _driver(data: Mapping[str, Any], gpu: Mapping[str, Any], version: str) -> tuple[list[Notice], list[Notice]]:
     """Refusals and warnings about the driver: below the release's floor, or not to be found out."""
     driver = data.get("driver") or {}
-    floor = _newest_entry(driver.get("floors") or [], version)
+    floor = _vendor_flags.newest_entry(driver.get("floors") or [], version)
     if floor is None:
         return [], []
-    record = (gpu.get("tools") or {}).get(driver["tool"]) or {}
     needed = {name: str(value) for name, value in floor.items() if name != "since"}
     wanted = " or ".join("{} {}".format(name.replace("_", " "), value) for name, value in needed.items())
     for name, minimum in needed.items():
-        value = record.get(name) or next((each.get(name) for each in record.get("gpus") or [] if each.get(name)), None)
+        value = _version_of(name, driver, gpu)
         if value is None:
             continue
-        if _releases.at_least(str(value), minimum):
+        if _releases.at_least(value, minimum):
             return [], []
         cause = "the driver has {} {}; GPUStack {} needs at least {}".format(
             name.replace("_", " "), value, version, minimum
         )
         return [Notice("driver_floor", cause, str(driver["way_out"]))], []
-    cause = "{} does not tell the driver's version; GPUStack {} needs at least {}".format(
-        driver["tool"], version, wanted
-    )
-    return [], [
-        Notice("driver_unknown", cause, "the GPU trial will tell; see that {} runs on the host".format(driver["tool"]))
-    ]
+    cause = f"nothing tells the driver's version; GPUStack {version} needs at least {wanted}"
+    return [], [Notice("driver_unknown", cause, "the GPU trial will tell; see that the vendor's tool runs on the host")]
 
 
-def _select_devices(flags: dict[str, Any], installation: Mapping[str, Any] | None) -> list[Notice]:
-    """Devices that the legacy container was restricted to stay the only ones that the vendor's variable names."""
-    variable = flags["devices_variable"]
-    legacy = installation or {}
-    if not variable:
-        return []
-    requested = [
-        str(device) for request in legacy.get("device_requests") or [] for device in request.get("DeviceIDs") or []
-    ]
-    selected = ",".join(requested) or (legacy.get("environment") or {}).get(variable)
-    if not selected or selected == "all":
-        return []
-    flags["environment"] = dict(flags["environment"], **{variable: selected})
-    if not flags["privileged"]:
-        return []
-    cause = (
-        f"the legacy container was restricted to the devices {selected}; {variable}={selected} is carried over, but"
-        " v2's container is privileged and sees all"
-    )
-    return [
-        Notice(
-            "device_selection", cause, "expect the GPU trial to report the others, or give the worker the whole host"
-        )
-    ]
-
-
-def _newest_entry(entries: Iterable[Mapping[str, Any]], version: str) -> Mapping[str, Any] | None:
-    """The entry with the highest `since` that is not newer than the version."""
-    fitting = [entry for entry in entries if _releases.at_least(version, str(entry["since"]))]
-    return max(fitting, key=lambda entry: _releases.version_key(str(entry["since"])), default=None)
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, (list, tuple)) else value
+def _version_of(name: str, driver: Mapping[str, Any], gpu: Mapping[str, Any]) -> str | None:
+    """A version from the vendor's tool, from its GPUs, or from the file that holds it."""
+    record = _of_tool(gpu, str(driver.get("tool")))
+    places = [record, *(record.get("gpus") or []), gpu.get("versions") or {}]
+    return next((str(place[name]) for place in places if place.get(name)), None)

@@ -138,6 +138,20 @@ options:
       - The GPUs that the server has on record for this worker. The GPU trial has to see the same.
     type: list
     elements: dict
+  gpu_gate:
+    description:
+      - How strictly the GPU trial compares. V(exact) asks for the same vendors, counts and indexes; V(at_least) for no
+        fewer of each vendor, where the legacy container was restricted to some of the host's; V(vendor) for the same
+        vendors, where GPUs are in MIG mode. What differs beyond that is warned of.
+    type: str
+    choices: [exact, at_least, vendor]
+    default: exact
+  gpu_sources:
+    description:
+      - Further places to look for evidence of accelerators, as the filter P(fleetops.gpustack.gpu_sources#filter) lists
+        them from vendor files. What the shipped vendors need is always looked at.
+    type: dict
+    default: {}
   worker_name:
     description:
       - The name under which the server knows this worker.
@@ -534,6 +548,8 @@ def main() -> None:
             "extra_volumes": {"type": "list", "elements": "str", "default": []},
             "rollout_env": {"type": "dict", "default": {}},
             "expected_gpus": {"type": "list", "elements": "dict"},
+            "gpu_gate": {"type": "str", "choices": ["exact", "at_least", "vendor"], "default": "exact"},
+            "gpu_sources": {"type": "dict", "default": {}},
             "worker_name": {"type": "str"},
             "worker_uuid": {"type": "str"},
             "server_url": {"type": "str"},

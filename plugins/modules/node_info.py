@@ -76,12 +76,19 @@ options:
         description: TCP port.
         type: int
         required: true
+  gpu_sources:
+    description:
+      - Further places to look for evidence of accelerators, as the filter P(fleetops.gpustack.gpu_sources#filter) lists
+        them from vendor files. What the shipped vendors need is always looked at.
+    type: dict
+    default: {}
   docker_host:
     description:
       - The unix socket of the host's Docker engine.
     type: str
     default: unix:///var/run/docker.sock
 seealso:
+  - module: fleetops.gpustack.gpu_facts
   - module: fleetops.gpustack.node
 """
 
@@ -559,14 +566,18 @@ gpu:
       description: Loaded kernel modules.
       type: list
       elements: str
-    directories:
-      description: Directories of vendor software.
+    paths:
+      description: Files and directories of vendor software.
       type: list
       elements: str
+    versions:
+      description: Versions that vendor software keeps in files.
+      type: dict
+      sample: {rocm_version: "7.0.1"}
     tools:
       description:
-        - Vendor tools by name, each with its path.
-        - C(nvidia-smi) also with exit status, error, GPUs and CUDA version.
+        - Vendor tools by name, each with its path, its exit status, V(null) when it gave no answer, and its error.
+        - C(nvidia-smi) also with GPUs, the indexes of those in MIG mode, and the CUDA version.
       type: dict
     wsl:
       description: Whether this is Linux inside of Windows.
@@ -844,6 +855,7 @@ def arguments() -> dict[str, Any]:
         "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},
         "remote_tmp": {"type": "str", "default": "~/.ansible/tmp"},
         "controller_clock": {"type": "float"},
+        "gpu_sources": {"type": "dict", "default": {}},
         "connect": {"type": "list", "elements": "dict", "default": [], "options": endpoint},
         "docker_host": {"type": "str", "default": DEFAULT_DOCKER_HOST},
     }

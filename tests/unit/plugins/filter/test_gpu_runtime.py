@@ -47,6 +47,16 @@ def test_the_inventory_wins():
     assert gpu_runtime(node(), VENDORS, vendor="cpu", release="v2.0.3")["how"] == "inventory"
 
 
+def test_a_group_names_the_vendor():
+    assert gpu_runtime(node(), VENDORS, groups=["all", "gpu_cpu"])["how"] == "group gpu_cpu"
+
+
+def test_the_other_filters():
+    filters = FilterModule().filters()
+    assert filters["gpu_sources"](VENDORS)["device_nodes"] == ["/dev/exa0"]
+    assert filters["vendor_problems"](VENDORS) == []
+
+
 @pytest.mark.parametrize(("evidence", "release"), [({}, "2.2.3"), (node(), "latest")])
 def test_what_cannot_be_judged_is_an_error(evidence, release):
     with pytest.raises(AnsibleFilterError, match=r"fleetops\.gpustack\.gpu_runtime"):

@@ -83,7 +83,7 @@ def _host() -> dict[str, Any]:
             "default_runtime": "runc",
         },
         "installations": [],
-        "gpu": {"devices": [], "pci": [], "modules": [], "tools": {}, "directories": [], "wsl": False},
+        "gpu": {"devices": [], "pci": [], "modules": [], "tools": {}, "paths": [], "versions": {}, "wsl": False},
         "ports": [22],
         "reachability": [],
         "image": {

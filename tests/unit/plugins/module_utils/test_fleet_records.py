@@ -232,3 +232,61 @@ class TestJudgement:
     def test_a_worker_that_is_missing(self) -> None:
         judged = _fleet_records.judge([self.BEFORE], [])
         assert judged == [{"name": "gpu-1", "problems": ["the server does not know it"], "warnings": []}]
+
+
+def gpus(*indexes: int, vendor: str = "nvidia", **more: Any) -> list[dict[str, Any]]:
+    return [{"vendor": vendor, "index": index, "name": "H100", "memory": MEMORY, **more} for index in indexes]
+
+
+class TestGates:
+    """How strictly the GPUs of a worker are compared."""
+
+    def test_at_least_takes_more_than_before(self) -> None:
+        compared = _fleet_records.compare_gpus(gpus(0, 1), gpus(0, 1, 2, 3), _fleet_records.AT_LEAST)
+        assert compared.problems == []
+        assert compared.warnings[0] == "2 nvidia GPUs before, 4 after"
+        assert "GPU 3 (nvidia) is new" in compared.warnings
+
+    def test_at_least_refuses_fewer_and_another_vendor(self) -> None:
+        compare = _fleet_records.compare_gpus
+        assert compare(gpus(0, 1), gpus(0), _fleet_records.AT_LEAST).problems == ["2 nvidia GPUs before, 1 after"]
+        other = compare(gpus(0), gpus(0, vendor="amd"), _fleet_records.AT_LEAST)
+        assert other.problems == ["1 nvidia GPUs before, 0 after"]
+
+    def test_vendor_takes_any_count(self) -> None:
+        compare = _fleet_records.compare_gpus
+        assert compare(gpus(0, 8, 9), gpus(0), _fleet_records.VENDOR).problems == []
+        assert compare(gpus(0), [], _fleet_records.VENDOR).problems == ["GPUs of nvidia are gone"]
+        assert compare([], gpus(0), _fleet_records.VENDOR).problems == ["GPUs of nvidia are new"]
+
+    def test_exact_says_everything_as_a_problem(self) -> None:
+        compared = _fleet_records.compare_gpus(gpus(0), gpus(1))
+        assert compared.problems == ["GPU 0 (nvidia) is gone", "GPU 1 (nvidia) is new"]
+        assert compared.warnings == []
+
+    def test_the_gate_of_an_expected_worker_counts(self) -> None:
+        now = dict(_fleet_records.worker_record(CURRENT), gpus=gpus(0, 1, 2))
+        before = dict(now, gpus=gpus(0, 1))
+        exact, lenient = _fleet_records.judge([before, dict(before, gpu_gate="at_least")], [now])
+        assert exact["problems"] == ["2 nvidia GPUs before, 3 after", "GPU 2 (nvidia) is new"]
+        assert lenient["problems"] == []
+
+
+class TestNames:
+    """Releases read a GPU's name by different tools."""
+
+    @pytest.mark.parametrize(
+        ("before", "after", "patterns", "same"),
+        [
+            ("AMD Instinct MI300X", "AMD Instinct MI300X OAM", ["(?:AMD )?(.+?)(?: OAM)?"], True),
+            ("Ascend 910B2", "910b2", ["(?:Ascend ?)?(.+)"], True),
+            ("Ascend910B2", "910B3", ["(?:Ascend ?)?(.+)"], False),
+            ("Tesla T4", "NVIDIA Tesla T4", ["x", "(?:NVIDIA )?(.+)"], True),
+            ("Tesla T4", "NVIDIA Tesla T4", [], False),
+            ("Tesla T4", "", ["(?:NVIDIA )?(.+)"], False),
+        ],
+    )
+    def test_equivalent_names_are_no_difference(self, before: str, after: str, patterns: list[str], same: bool) -> None:
+        was, now = gpus(0, name=before, same_names=patterns), gpus(0, name=after)
+        compared = _fleet_records.compare_gpus(was, now)
+        assert (compared.problems, compared.warnings == []) == ([], same)

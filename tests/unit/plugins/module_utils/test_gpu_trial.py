@@ -28,6 +28,12 @@ def printed(devices: list[dict[str, object]]) -> _gpu_trial.Answer:
     return _gpu_trial.Answer(0, "\x1b[2J\x1b[H" + json.dumps(devices, indent=2) + "\n", "")
 
 
+def test_a_gpu_in_mig_mode_has_no_name_memory_or_uuid() -> None:
+    # As gpustack-runtime v0.2.3 prints it (tests/gpustack_runtime/detector/samples/detect_output_nvidia_h100_mig.json).
+    (found,) = _gpu_trial.parse_gpus(printed([{"manufacturer": "nvidia", "index": 0, "appendix": {"mig": True}}]))
+    assert found == {"vendor": "nvidia", "index": 0, "name": "", "memory": None, "uuid": None}
+
+
 def test_devices_become_gpu_records() -> None:
     assert _gpu_trial.parse_gpus(printed([DEVICE])) == [
         {

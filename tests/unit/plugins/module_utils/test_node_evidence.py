@@ -45,6 +45,7 @@ def request(tmp_path: Path, **others: Any) -> Request:
         "remote_tmp": "~/.ansible/tmp",
         "connect": [],
         "controller_clock": None,
+        "gpu_sources": {},
         "docker_host": f"unix://{tmp_path}/docker.sock",
         **others,
     }

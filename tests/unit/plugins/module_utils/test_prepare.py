@@ -34,20 +34,20 @@ def result() -> dict[str, Any]:
 
 def test_the_same_gpus_pass_in_silence() -> None:
     found = result()
-    _prepare._compare([GPU], [dict(GPU)], found)
+    _prepare._compare([GPU], [dict(GPU)], "exact", found)
     assert found["warnings"] == []
 
 
 def test_another_name_only_warns() -> None:
     found = result()
-    _prepare._compare([GPU], [{**GPU, "name": "A100 80GB"}], found)
+    _prepare._compare([GPU], [{**GPU, "name": "A100 80GB"}], "exact", found)
     assert found["warnings"] == ["GPU 0 (nvidia): name was NVIDIA A100, is A100 80GB"]
 
 
 def test_a_gpu_that_the_new_image_does_not_see_is_refused_with_both_lists() -> None:
     second = {**GPU, "index": 1, "uuid": "GPU-2"}
     with pytest.raises(_gpu_trial.TrialError) as caught:
-        _prepare._compare([GPU, second], [GPU], result())
+        _prepare._compare([GPU, second], [GPU], "exact", result())
     assert "Legacy record: 0 nvidia NVIDIA A100, 1 nvidia NVIDIA A100. New image: 0 nvidia NVIDIA A100." in str(
         caught.value
     )
@@ -115,6 +115,8 @@ class Host:
             "wheels": None,
             "gpu": {"runtime": "nvidia"},
             "expected_gpus": [GPU],
+            "gpu_gate": "exact",
+            "gpu_sources": {"paths": ["/opt/exa"]},
             "backup_dir": str(tmp_path / "backups"),
             "prepare_libraries": True,
             "prepare_image": True,
@@ -129,7 +131,7 @@ class Host:
         monkeypatch.setattr(_libraries, "ensure", lambda *_asked: libraries)
         monkeypatch.setattr(_image, "find", lambda *_asked: {"reference": "r", "id": "sha256:1", "version": None})
         monkeypatch.setattr(_gpu_trial, "ask", lambda *_asked: self.answer)
-        monkeypatch.setattr(_gpu_evidence, "gpu", lambda _run: {"devices": ["/dev/nvidia0"]})
+        monkeypatch.setattr(_gpu_evidence, "gpu", lambda _run, more: {"devices": ["/dev/nvidia0"], **more})
         monkeypatch.setattr(_host_facts, "boot_id", lambda: "boot")
         monkeypatch.setattr(_legacy_image, "find", lambda *_asked: None)
         monkeypatch.setattr(_legacy_image, "save", lambda _engine, record, _directory: self.saved.append(record["Id"]))
@@ -149,7 +151,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def test_what_was_proven_is_noted_and_is_no_change(host: Host) -> None:
     assert host.prepare()["changed"] is False
-    circumstances = _prepared.trial_proof({"runtime": "nvidia"}, [GPU], "boot", {"devices": ["/dev/nvidia0"]})
+    circumstances = _prepared.trial_proof(
+        {"runtime": "nvidia"}, [GPU], "boot", {"devices": ["/dev/nvidia0"], "paths": ["/opt/exa"]}
+    )
     assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": circumstances}
 
 

@@ -1,142 +1,164 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""GPU evidence against vendor data: the shipped files, and made-up ones for what only further vendors need."""
+"""GPU evidence against the shipped vendor files: each vendor, what misleads, what a host must have."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases, _vendors
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _fleet_records, _gpu_sources, _vendors
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.vendor_evidence import (
+    ACCELERATOR,
+    ASCEND_NODES,
+    CONTAINERS,
+    DISPLAY,
+    ENGINE,
+    HOSTS,
+    NETWORK,
+    NVIDIA_NODES,
+    VENDORS,
+    answers,
+    container,
+    devices,
+    gpu,
+    nvidia_smi,
+    requested,
+)
 
-FILES = Path(__file__).parents[4] / "roles" / "gpu_runtime" / "vars" / "vendors"
-VENDORS = {
-    name.replace("gpu_runtime_vendor_", ""): data
-    for path in sorted(FILES.glob("*.yml"))
-    for name, data in yaml.safe_load(path.read_text(encoding="utf-8")).items()
-}
-PCI_CLASSES = ["0x03", "0x0b40", "0x12"]
-# Two vendors that share a device node, and one whose PCI number is on chips that are no accelerator.
-FURTHER = {
-    "amd": {
-        "title": "AMD",
-        "evidence": {
-            "container": {"image_suffixes": ["rocm"], "devices": ["/dev/kfd"]},
-            "device_nodes": ["/dev/kfd"],
-            "unless_device_nodes": ["/dev/mkfd"],
-            "pci": {"vendor": "0x1002", "classes": PCI_CLASSES, "requires_device_nodes": ["/dev/kfd"]},
-        },
-        "flags": [
-            {"since": "2.0.0", "runtime": "amd", "privileged": True},
-            {"since": "2.0.1", "runtime": "amd", "privileged": True, "volumes": ["/opt/rocm:/opt/rocm:ro"]},
-        ],
-        "required_directories": ["/opt/rocm"],
-    },
-    "hygon": {
-        "title": "Hygon",
-        "evidence": {"container": {"image_suffixes": ["dcu"]}, "device_nodes": ["/dev/mkfd"]},
-        "flags": [{"since": "2.1.0", "privileged": True}],
-    },
-}
-ALL = dict(VENDORS, **FURTHER)
-ENGINE = {"runtimes": ["runc", "nvidia", "amd"]}
+NOTHING = (None, "no accelerator found")
+NVIDIA_HOST, ASCEND_HOST = HOSTS["nvidia"], HOSTS["ascend"]
 
 
-def gpu(devices=(), tools=None, pci=(), directories=()):
-    return {
-        "devices": list(devices),
-        "tools": tools or {},
-        "pci": list(pci),
-        "modules": [],
-        "directories": list(directories),
-    }
+def judge(
+    evidence: dict[str, Any], legacy: dict[str, Any] | None = None, release: str = "2.2.3", **more: Any
+) -> _vendors.Verdict:
+    """The verdict of the shipped vendor files, on a host whose Docker has every runtime."""
+    arguments = {"choice": "auto", "engine": ENGINE, "vendors": VENDORS, **more}
+    return _vendors.judge(evidence, legacy, release=release, **arguments)
 
 
-def smi(cuda="12.8", driver="570.86.15", code=0):
-    return {
-        "nvidia-smi": {
-            "path": "/usr/bin/nvidia-smi",
-            "rc": code,
-            "cuda_version": cuda,
-            "gpus": [{"driver_version": driver}],
-        }
-    }
-
-
-def container(image="gpustack/gpustack:v0.7.1", **more):
-    return dict({"image": image, "runtime": "runc", "devices": [], "device_requests": [], "environment": {}}, **more)
-
-
-def judge(evidence, legacy=None, choice="auto", release="2.2.3", vendors=None, engine=None):
-    return _vendors.judge(evidence, legacy, engine or ENGINE, vendors or ALL, choice, release)
-
-
-def codes(verdict):
+def codes(verdict: _vendors.Verdict) -> list[str]:
     return [refusal.code for refusal in verdict.refusals]
 
 
-NVIDIA_HOST = gpu(["/dev/nvidiactl", "/dev/nvidia0"], smi())
-PCI_NVIDIA = {"address": "0000:01:00.0", "vendor": "0x10de", "class": "0x030200"}
-ALL_GPUS = [{"Driver": "", "Count": -1, "DeviceIDs": None, "Capabilities": [["gpu"]]}]
+def warned(verdict: _vendors.Verdict) -> list[str]:
+    return [warning.code for warning in verdict.warnings]
 
 
 # --- which vendor
 
 
+@pytest.mark.parametrize("vendor", sorted(HOSTS))
+def test_every_vendor_is_known_by_its_whole_host(vendor: str) -> None:
+    verdict = judge(HOSTS[vendor])
+    assert (verdict.vendor, codes(verdict)) == (vendor, [])
+
+
+@pytest.mark.parametrize("vendor", sorted(set(HOSTS) - {"cpu"}))
+def test_nodes_tool_and_pci_each_speak_for_themselves(vendor: str) -> None:
+    whole = HOSTS[vendor]
+    # What else the vendor's evidence asks the host for stays, as a driver that works would leave it.
+    needed = VENDORS[vendor]["evidence"].get("requires_device_nodes", [])
+    kept = [node for node in whole["devices"] if node in needed]
+    assert judge(dict(whole, tools={}, pci=[])).how == "device nodes"
+    if not kept:
+        assert judge(dict(whole, devices=[], pci=[])).how == "tool"
+        assert judge(dict(whole, devices=[], tools={})).how == "PCI"
+        assert judge(dict(whole, devices=[], tools=answers(next(iter(whole["tools"])), 1))).how == "PCI"
+
+
+@pytest.mark.parametrize("vendor", sorted(CONTAINERS))
+@pytest.mark.parametrize("host", sorted(HOSTS))
+def test_the_documented_container_wins_over_whatever_the_host_shows(vendor: str, host: str) -> None:
+    verdict = judge(HOSTS[host], CONTAINERS[vendor])
+    assert (verdict.vendor, verdict.how) == (vendor, "legacy container")
+
+
+@pytest.mark.parametrize("vendor", sorted(set(CONTAINERS) - {"cpu", "iluvatar", "mthreads"}))
+def test_a_container_is_known_without_a_tag_as_well(vendor: str) -> None:
+    assert judge(gpu(), dict(CONTAINERS[vendor], image="registry.example/own:1")).vendor == vendor
+
+
 @pytest.mark.parametrize(
-    ("evidence", "legacy", "vendor", "how"),
+    ("what", "evidence", "expected"),
     [
-        (gpu(), None, "cpu", "no accelerator found"),
-        (gpu(), container(), "cpu", "no accelerator found"),
-        (gpu(), container("gpustack/gpustack:v0.7.1-cpu"), "cpu", "legacy container"),
-        (NVIDIA_HOST, container("gpustack/gpustack:v0.7.1-cpu"), "cpu", "legacy container"),
-        (NVIDIA_HOST, container(device_requests=ALL_GPUS), "nvidia", "legacy container"),
-        (NVIDIA_HOST, container(runtime="nvidia"), "nvidia", "legacy container"),
-        (NVIDIA_HOST, container(devices=[{"PathOnHost": "/dev/nvidia0"}]), "nvidia", "legacy container"),
-        (NVIDIA_HOST, container("r.example:5000/x/gpustack:v0.7.1-cuda12.8"), "nvidia", "device nodes"),
-        (gpu(tools=smi()), None, "nvidia", "tool"),
-        (gpu(tools=smi(code=9)), None, "cpu", "no accelerator found"),
-        (gpu(pci=[PCI_NVIDIA]), None, "nvidia", "PCI"),
-        (gpu(pci=[dict(PCI_NVIDIA, **{"class": "0x020700"})]), None, "cpu", "no accelerator found"),
-        (gpu(["/dev/kfd"], directories=["/opt/rocm"]), None, "amd", "device nodes"),
-        (gpu(["/dev/kfd", "/dev/mkfd"]), None, "hygon", "device nodes"),
-        (gpu(pci=[{"address": "a", "vendor": "0x1002", "class": "0x030000"}]), None, "cpu", "no accelerator found"),
-        (gpu(pci=[{"address": "a", "vendor": "0x1a03", "class": "0x030000"}]), None, "cpu", "no accelerator found"),
+        ("Hygon's driver makes AMD's node, too", gpu(["/dev/kfd", "/dev/mkfd"]), ("hygon", "device nodes")),
+        ("graphics of an AMD CPU", gpu(pci=[("0x1002", DISPLAY)]), NOTHING),
+        ("with their node", gpu(["/dev/kfd", "/dev/dri/card0"], pci=[("0x1002", DISPLAY)]), NOTHING),
+        (
+            "beside an NVIDIA GPU",
+            gpu(["/dev/kfd", *NVIDIA_NODES], nvidia_smi(), [("0x1002", DISPLAY), ("0x10de", DISPLAY)]),
+            ("nvidia", "device nodes"),
+        ),
+        ("a tool without a driver", gpu(tools=answers("rocm-smi"), paths=["/opt/rocm"]), NOTHING),
+        ("a network chip of Huawei", gpu(pci=[("0x19e5", NETWORK)]), NOTHING),
+        ("a management chip of Huawei", gpu(pci=[("0x19e5", DISPLAY)]), NOTHING),
+        ("an adapter of Mellanox", gpu(pci=[("0x15b3", NETWORK), ("0x10de", "0x020700")]), NOTHING),
+        ("a storage part of Alibaba", gpu(pci=[("0x1ded", "0x010802")]), NOTHING),
+        ("a management controller", gpu(pci=[("0x1a03", DISPLAY), ("0x102b", DISPLAY)]), NOTHING),
+        ("WSL, without PCI", gpu(["/dev/dxg"], nvidia_smi(), wsl=True), ("nvidia", "tool")),
+        ("a virtual machine without PCI", gpu(["/dev/davinci3", "/dev/davinci_manager"]), ("ascend", "device nodes")),
+        ("a driver that does not answer", gpu(tools=nvidia_smi(code=9)), NOTHING),
+        ("a card without a driver", gpu(pci=[("0x19e5", ACCELERATOR)]), ("ascend", "PCI")),
     ],
 )
-def test_the_strongest_evidence_decides(evidence, legacy, vendor, how):
-    verdict = judge(evidence, legacy)
-    assert (verdict.vendor, verdict.how, codes(verdict)) == (vendor, how, [])
+def test_what_misleads(what: str, evidence: dict[str, Any], expected: tuple[str | None, str]) -> None:
+    verdict = judge(evidence)
+    assert (verdict.vendor if expected != NOTHING else None, verdict.how) == expected, what
+    assert expected != NOTHING or verdict.vendor == "cpu"
 
 
-def test_the_inventory_wins():
-    verdict = judge(NVIDIA_HOST, container(device_requests=ALL_GPUS), choice="cpu")
-    assert (verdict.vendor, verdict.how) == ("cpu", "inventory")
-    assert {candidate.vendor for candidate in verdict.candidates} == {"nvidia"}
+@pytest.mark.parametrize("image", ["g/gpustack:v0.7.1-cuda12.8", "r.example:5000/x/gpustack:v0.7.1"])
+def test_a_tag_of_nvidia_alone_is_no_evidence(image: str) -> None:
+    assert judge(gpu(), container(image)).vendor == "cpu"
+    assert judge(NVIDIA_HOST, container(image)).how == "device nodes"
 
 
-def test_an_unknown_vendor_names_the_known_ones():
-    verdict = judge(gpu(), choice="voodoo", vendors=VENDORS)
-    assert codes(verdict) == ["unknown_vendor"]
-    assert "cpu, nvidia" in verdict.refusals[0].way_out
-
-
-def test_the_image_of_a_vendor_without_a_file_is_refused():
-    assert codes(judge(gpu(["/dev/davinci0"]), container("gpustack/gpustack:v0.7.1-npu"))) == ["unknown_vendor"]
+def test_the_image_of_a_vendor_without_a_file_is_refused() -> None:
+    assert codes(judge(gpu(["/dev/exa0"]), container("gpustack/gpustack:v0.7.1-exa"))) == ["unknown_vendor"]
     assert judge(NVIDIA_HOST, container("g/gpustack:v0.7.1-own", runtime="nvidia")).vendor == "nvidia"
-    assert judge(gpu(), container("g/gpustack:v0.7.1-npu"), choice="cpu").vendor == "cpu"
+    assert judge(gpu(), container("g/gpustack:v0.7.1-exa"), choice="cpu").vendor == "cpu"
 
 
-def test_several_vendors_are_for_the_operator_to_choose():
-    evidence = gpu(["/dev/nvidia0", "/dev/kfd"], smi(), directories=["/opt/rocm"])
+def test_several_vendors_are_for_the_operator_to_choose() -> None:
+    evidence = dict(NVIDIA_HOST, devices=[*NVIDIA_NODES, "/dev/kfd"], paths=["/opt/rocm"])
     verdict = judge(evidence)
     assert codes(verdict) == ["several_vendors"]
+    assert "amd (/dev/kfd), nvidia (/dev/nvidia0)" in verdict.refusals[0].cause
     assert "amd, nvidia" in verdict.refusals[0].way_out
-    assert judge(evidence, container(device_requests=ALL_GPUS)).vendor == "nvidia"
+    assert judge(evidence, container(device_requests=requested())).vendor == "nvidia"
     assert judge(evidence, choice="amd").vendor == "amd"
+
+
+# --- what the inventory says
+
+
+def test_the_inventory_wins_by_variable_then_by_group_then_evidence() -> None:
+    def how(**inventory: Any) -> tuple[str | None, str | None]:
+        verdict = judge(NVIDIA_HOST, container(device_requests=requested()), **inventory)
+        return verdict.vendor, verdict.how
+
+    assert how(choice="cpu", groups=["gpu_ascend", "all"]) == ("cpu", "inventory")
+    assert how(groups=["gpu_ascend", "all"]) == ("ascend", "group gpu_ascend")
+    assert how(groups=["gpu_nodes", "gpu_", "nvidia", "all"]) == ("nvidia", "legacy container")
+
+
+def test_two_groups_that_name_vendors_are_refused() -> None:
+    verdict = judge(gpu(), groups=["gpu_ascend", "gpu_amd"])
+    assert codes(verdict) == ["several_vendor_groups"]
+    assert "gpu_amd and gpu_ascend" in verdict.refusals[0].cause
+    assert judge(gpu(), groups=["gpu_ascend", "gpu_amd"], choice="cpu").vendor == "cpu"
+
+
+def test_an_unknown_vendor_names_the_known_ones() -> None:
+    verdict = judge(gpu(), choice="voodoo")
+    assert codes(verdict) == ["unknown_vendor"]
+    assert "amd, ascend, cambricon, cpu, hygon" in verdict.refusals[0].way_out
 
 
 @pytest.mark.parametrize(
@@ -152,17 +174,37 @@ def test_several_vendors_are_for_the_operator_to_choose():
         (None, None),
     ],
 )
-def test_the_suffix_of_a_tag(image, suffix):
+def test_the_suffix_of_a_tag(image: str | None, suffix: str | None) -> None:
     assert _vendors.image_suffix(image) == suffix
 
 
 # --- what the host must have
 
 
-def test_a_runtime_that_docker_does_not_have():
-    verdict = judge(NVIDIA_HOST, engine={"runtimes": ["runc"]})
+@pytest.mark.parametrize("vendor", ["amd", "ascend", "iluvatar", "mthreads", "nvidia"])
+def test_a_runtime_that_docker_does_not_have(vendor: str) -> None:
+    verdict = judge(HOSTS[vendor], engine={"runtimes": ["runc"]})
     assert codes(verdict) == ["vendor_runtime"]
-    assert "nvidia-ctk" in verdict.refusals[0].way_out
+    assert vendor in verdict.refusals[0].cause
+    assert "Docker" in verdict.refusals[0].way_out
+
+
+@pytest.mark.parametrize(
+    ("vendor", "missing"),
+    [
+        ("amd", "/opt/rocm"),
+        ("cambricon", "/usr/bin/cnmon"),
+        ("hygon", "/opt/dtk"),
+        ("iluvatar", "/usr/local/corex"),
+        ("metax", "/opt/maca"),
+        ("thead", "/usr/local/PPU_SDK"),
+    ],
+)
+def test_a_path_that_the_container_mounts(vendor: str, missing: str) -> None:
+    host = HOSTS[vendor]
+    verdict = judge(dict(host, paths=[path for path in host["paths"] if path != missing]), choice=vendor)
+    assert codes(verdict) == ["vendor_paths"]
+    assert f"ln -s WHERE {missing}" in verdict.refusals[0].way_out
 
 
 @pytest.mark.parametrize(
@@ -179,73 +221,118 @@ def test_a_runtime_that_docker_does_not_have():
         ("2.1.0", None, "560.35.03", []),
     ],
 )
-def test_the_floor_of_the_driver_is_the_releases(release, cuda, driver, expected):
-    assert codes(judge(gpu(["/dev/nvidia0"], smi(cuda, driver)), release=release)) == expected
+def test_the_floor_of_nvidias_driver(release: str, cuda: str | None, driver: str | None, expected: list[str]) -> None:
+    assert codes(judge(gpu(["/dev/nvidia0"], nvidia_smi(cuda, driver)), release=release)) == expected
 
 
-def test_a_driver_that_tells_nothing_is_a_warning():
+@pytest.mark.parametrize(
+    ("release", "rocm", "expected"),
+    [("2.1.2", "6.3.4", ["driver_floor"]), ("2.1.2", "6.4", []), ("2.2.0", "6.4.1", ["driver_floor"])],
+)
+def test_the_floor_of_rocm(release: str, rocm: str, expected: list[str]) -> None:
+    assert codes(judge(dict(HOSTS["amd"], versions={"rocm_version": rocm}), release=release)) == expected
+
+
+def test_a_driver_that_tells_nothing_is_a_warning() -> None:
     verdict = judge(gpu(["/dev/nvidia0"]))
-    assert codes(verdict) == []
-    assert [warning.code for warning in verdict.warnings] == ["driver_unknown"]
+    assert (codes(verdict), warned(verdict)) == ([], ["driver_unknown"])
 
 
-def test_directories_that_the_container_mounts():
-    assert codes(judge(gpu(["/dev/kfd"]))) == ["vendor_directories"]
+def test_a_vendor_that_the_release_does_not_know() -> None:
+    assert codes(judge(HOSTS["thead"], release="2.0.3")) == ["vendor_release"]
+    assert codes(judge(HOSTS["thead"], release="2.1.0")) == []
 
 
-def test_a_vendor_that_the_release_does_not_know():
-    assert codes(judge(gpu(["/dev/mkfd"]), release="2.0.3")) == ["vendor_release"]
+# --- devices
 
 
-# --- flags
-
-
-@pytest.mark.parametrize("version", list(_releases.RELEASES))
-@pytest.mark.parametrize(("vendor", "runtime"), [("nvidia", "nvidia"), ("cpu", None)])
-def test_the_shipped_vendors_have_flags_for_every_release(version, vendor, runtime):
-    flags = _vendors.flags_for(VENDORS[vendor], version)
-    assert (flags["runtime"], flags["privileged"]) == (runtime, True)
-    assert set(_vendors.FLAGS) < set(flags)
-
-
-def test_the_newest_entry_that_is_not_newer_counts_whole():
-    assert _vendors.flags_for(FURTHER["amd"], "2.0.0")["volumes"] == []
-    assert _vendors.flags_for(FURTHER["amd"], _releases.find("2.2.3"))["volumes"] == ["/opt/rocm:/opt/rocm:ro"]
-
-
-def test_a_flag_that_nobody_knows_is_refused():
-    with pytest.raises(_vendors.VendorError, match="gpus"):
-        _vendors.flags_for({"title": "X", "flags": [{"since": "2.0.0", "gpus": "all"}]}, "2.2.3")
-
-
-def test_flags_are_not_shared():
-    _vendors.flags_for(FURTHER["amd"], "2.2.3")["volumes"].append("x")
-    assert "x" not in _vendors.flags_for(FURTHER["amd"], "2.2.3")["volumes"]
+@pytest.mark.parametrize(
+    ("legacy", "selected"),
+    [
+        (container(device_requests=requested(ids=["1"])), "1"),
+        (container(device_requests=requested(ids=["GPU-5a", "GPU-6b"])), "GPU-5a,GPU-6b"),
+        (container(device_requests=requested(count=1)), "0"),
+        (container(runtime="nvidia", environment={"NVIDIA_VISIBLE_DEVICES": "0"}), "0"),
+        (container(devices=devices("/dev/nvidiactl", "/dev/nvidia1")), "1"),
+    ],
+)
+def test_a_restriction_is_carried_over_with_a_warning(legacy: dict[str, Any], selected: str) -> None:
+    verdict = judge(NVIDIA_HOST, legacy)
+    assert verdict.flags["environment"] == {"NVIDIA_VISIBLE_DEVICES": selected}
+    assert (warned(verdict), verdict.gpu_gate) == (["device_selection"], _fleet_records.AT_LEAST)
 
 
 @pytest.mark.parametrize(
     "legacy",
     [
-        container(device_requests=[{"Driver": "", "DeviceIDs": ["0", "1"], "Capabilities": [["gpu"]]}]),
-        container(runtime="nvidia", environment={"NVIDIA_VISIBLE_DEVICES": "0,1"}),
+        container(device_requests=requested()),
+        container(device_requests=requested(count=2)),
+        container(runtime="nvidia", environment={"NVIDIA_VISIBLE_DEVICES": "all"}),
+        container(devices=devices("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia1")),
     ],
 )
-def test_a_restriction_to_devices_is_carried_over_with_a_warning(legacy):
+def test_all_devices_are_no_restriction(legacy: dict[str, Any]) -> None:
     verdict = judge(NVIDIA_HOST, legacy)
-    assert verdict.flags["environment"] == {"NVIDIA_VISIBLE_DEVICES": "0,1"}
-    assert [warning.code for warning in verdict.warnings] == ["device_selection"]
+    assert (verdict.flags["environment"], verdict.warnings, verdict.gpu_gate) == ({}, [], _fleet_records.EXACT)
 
 
 @pytest.mark.parametrize(
-    "legacy",
-    [container(device_requests=ALL_GPUS), container(runtime="nvidia", environment={"NVIDIA_VISIBLE_DEVICES": "all"})],
+    ("evidence", "legacy", "selected"),
+    [
+        (ASCEND_HOST, CONTAINERS["ascend"], "0"),
+        (gpu(["/dev/davinci12", "/dev/davinci4", "/dev/davinci_manager"]), None, "4"),
+        (gpu(["/dev/davinci_manager"]), None, "0"),
+        (ASCEND_HOST, container("g/g:v0.7.1-npu", devices=devices("/dev/davinci1", "/dev/davinci_manager")), "1"),
+        (ASCEND_HOST, container("g/g:v0.7.1-npu", environment={"ASCEND_VISIBLE_DEVICES": "1"}), "1"),
+        (
+            gpu([*ASCEND_NODES, "/dev/davinci2", "/dev/davinci10"]),
+            container("g/g:v0.7.1-npu", devices=devices("/dev/davinci10", "/dev/davinci2")),
+            "2,10",
+        ),
+    ],
 )
-def test_all_devices_are_no_restriction(legacy):
-    verdict = judge(NVIDIA_HOST, legacy)
-    assert (verdict.flags["environment"], verdict.warnings) == ({}, [])
+def test_ascend_always_names_a_device(evidence: dict[str, Any], legacy: dict[str, Any] | None, selected: str) -> None:
+    assert judge(evidence, legacy).flags["environment"] == {"ASCEND_VISIBLE_DEVICES": selected}
 
 
-def test_no_verdict():
+def test_the_operators_devices_win_over_the_legacy_containers() -> None:
+    verdict = judge(NVIDIA_HOST, container(device_requests=requested(ids=["1"])), devices=["0"])
+    assert verdict.flags["environment"] == {"NVIDIA_VISIBLE_DEVICES": "0"}
+    assert "gpustack_gpu_devices names the devices 0" in verdict.warnings[0].cause
+
+
+def test_mig_is_a_warning_and_counts_are_not_compared() -> None:
+    verdict = judge(gpu(NVIDIA_NODES, nvidia_smi(mig=[0, 3])))
+    assert (codes(verdict), warned(verdict), verdict.gpu_gate) == ([], ["mig"], _fleet_records.VENDOR)
+    assert "GPUs 0, 3" in verdict.warnings[0].cause
+
+
+# --- everything together
+
+
+@given(
+    st.sets(st.sampled_from(sorted({node for host in HOSTS.values() for node in host["devices"]}))),
+    st.sets(st.sampled_from(sorted({path for host in HOSTS.values() for path in host["paths"]}))),
+    st.dictionaries(st.sampled_from(sorted(_gpu_sources.SHIPPED.tools)), st.sampled_from([0, 1, None])),
+    st.sets(st.tuples(st.sampled_from(["0x10de", "0x1002", "0x19e5", "0x15b3"]), st.sampled_from([DISPLAY, NETWORK]))),
+    st.sampled_from([None, *CONTAINERS.values()]),
+)
+def test_whatever_is_there_the_verdict_is_one_vendor_or_a_refusal(
+    nodes: set[str], paths: set[str], tools: dict[str, Any], pci: set[tuple[str, str]], legacy: dict[str, Any] | None
+) -> None:
+    asked = {name: record for tool, code in tools.items() for name, record in answers(tool, code).items()}
+    verdict = judge(gpu(nodes, asked, pci, paths), legacy)
+    strongest = {each.vendor for each in verdict.candidates if each.how == verdict.candidates[0].how}
+    if verdict.vendor is None:
+        assert codes(verdict) == ["several_vendors"]
+        assert len(strongest) > 1
+    else:
+        assert strongest == ({verdict.vendor} if verdict.candidates else set())
+        assert all(notice.cause and notice.way_out for notice in [*verdict.refusals, *verdict.warnings])
+    assert not ({"amd", "hygon"} <= {each.vendor for each in verdict.candidates if each.how == "device nodes"})
+
+
+def test_no_verdict() -> None:
     assert _vendors.Verdict.none().as_dict() == {
         "vendor": None,
         "how": None,
@@ -253,10 +340,12 @@ def test_no_verdict():
         "candidates": [],
         "refusals": [],
         "warnings": [],
+        "gpu_gate": "exact",
+        "same_names": [],
     }
 
 
-def test_a_verdict_as_data():
+def test_a_verdict_as_data() -> None:
     data = judge(gpu(["/dev/nvidia0"])).as_dict()
     assert data["candidates"] == [{"vendor": "nvidia", "how": "device nodes", "what": "/dev/nvidia0"}]
     assert data["warnings"][0]["code"] == "driver_unknown"

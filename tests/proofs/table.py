@@ -1,0 +1,72 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tables of what was proven, in the README, between two comments each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tests.proofs.ledger import CHECKOUT, Proof
+
+README = CHECKOUT / "README.md"
+VENDORS = "vendors"
+#: Table -> its rows, with their titles, in their order.
+ROWS: dict[str, dict[str, str]] = {
+    VENDORS: {
+        "nvidia": "NVIDIA",
+        "amd": "AMD",
+        "ascend": "Ascend",
+        "hygon": "Hygon",
+        "hygon_dtk26": "Hygon, DTK 26",
+        "mthreads": "Moore Threads",
+        "iluvatar": "Iluvatar",
+        "cambricon": "Cambricon",
+        "metax": "MetaX",
+        "thead": "T-Head",
+        "cpu": "CPU",
+    }
+}
+COLUMNS: dict[str, Sequence[str]] = {VENDORS: ("2.0.0", "2.0.3", "2.1.1", "2.1.2", "2.2.3")}
+#: Cells that cannot be.
+NEVER = {(VENDORS, "thead", "2.0.0"), (VENDORS, "thead", "2.0.3")}
+
+
+def write(proofs: Sequence[Proof]) -> None:
+    """Write all tables into the README."""
+    README.write_text(filled(README.read_text(), proofs))
+
+
+def filled(text: str, proofs: Sequence[Proof]) -> str:
+    """A text with the tables of these proofs in place of those between its comments."""
+    for table in ROWS:
+        begin, end = f"<!-- proofs: {table} -->", "<!-- end of proofs -->"
+        before, found, rest = text.partition(begin)
+        _old, ended, after = rest.partition(end)
+        assert (found, ended) == (begin, end), f"the README has no place for the table {table}"
+        text = "\n".join([before + begin, *render(table, proofs), end + after])
+    return text
+
+
+def render(table: str, proofs: Iterable[Proof]) -> list[str]:
+    """The lines of a table: in each cell the scenarios that proved it, with the day of the last time."""
+    cells: dict[tuple[str, str], list[Proof]] = {}
+    for proof in proofs:
+        if proof.table == table:
+            cells.setdefault((proof.row, proof.column), []).append(proof)
+    columns = COLUMNS[table]
+    lines = [_row(["", *columns]), _row(["---"] * (1 + len(columns)))]
+    for row, title in ROWS[table].items():
+        told = [_told(cells.get((row, column), []), (table, row, column) in NEVER) for column in columns]
+        lines.append(_row([title, *told]))
+    return lines
+
+
+def _told(proofs: list[Proof], never: bool) -> str:
+    if never:
+        return "no such support in GPUStack"
+    return ", ".join(f"{proof.scenario} ({proof.day})" for proof in proofs) or "not proven"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
