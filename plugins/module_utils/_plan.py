@@ -202,7 +202,7 @@ def _warnings(
     found = [*_plan_fleet.warnings(views), *_plan_wrecks.warnings(views)]
     for view in views:
         found.extend(_plan_ports.warnings(view, previews[view.name].spec))
-        found.extend(view.problem(*each) for each in verdicts[view.name].warnings)
+        found.extend(_plan_gpus.warnings(view, verdicts[view.name]))
         if view.will_switch and view.installation is not None:
             found.extend(view.problem(*each) for each in _takeover.warnings(view.installation))
         if view.is_server and not view.will_switch and not (view.database and view.database["readable"]):

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_fleet, _releases, _vendors
-from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView
+from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
 
 
 def judge(view: HostView, installation: Mapping[str, Any] | None, release: _releases.Release) -> _vendors.Verdict:
@@ -33,6 +33,23 @@ def with_gates(views: Sequence[HostView], workers: Sequence[dict[str, Any]]) -> 
         if worker is not None and view.release is not None:
             verdicts[worker["id"]] = judge(view, _before(view), view.release)
     return [_with_gate(worker, verdicts.get(worker["id"])) for worker in workers]
+
+
+def warnings(view: HostView, verdict: _vendors.Verdict) -> Iterator[Problem]:
+    """What the vendor data warn of, and a v2 container that somebody made without its vendor's runtime."""
+    for notice in verdict.warnings:
+        yield view.problem(*notice)
+    installation = view.installation
+    if view.will_switch or not view.runs_worker or installation is None or view.release is None:
+        return
+    wanted = judge(view, _before(view), view.release).flags.get("runtime")
+    if wanted and installation["runtime"] != wanted:
+        yield view.problem(
+            "runtime_forgotten",
+            f"the container {installation['name']} has the runtime '{installation['runtime']}' and not '{wanted}':"
+            " being privileged it lists the GPUs, but models do not start on them (GPUStack issues 3518, 3805)",
+            f"make the container again with --runtime {wanted}",
+        )
 
 
 def _before(view: HostView) -> Mapping[str, Any] | None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan import make_plan
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import plan_evidence
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.vendor_evidence import (
@@ -66,16 +68,26 @@ def test_a_group_of_the_inventory_names_the_vendor() -> None:
     assert (plan["hosts"]["w2"]["gpu"]["vendor"], plan["hosts"]["w2"]["gpu"]["how"]) == ("cpu", "group gpu_cpu")
 
 
-def test_after_the_switch_the_retired_container_still_tells_how_to_compare() -> None:
+def switched(runtime: str) -> dict[str, Any]:
+    """The plan of a fleet whose second worker runs v2 already; its legacy container was restricted to one GPU."""
     fleet = plan_evidence.fleet()
     node = fleet["w2"]
     old = node["installations"][0]
-    restrict(node)
-    new = dict(old, id="v2", generation="v2", attempt="20261124T031500Z", device_requests=[], devices=devices())
+    new = dict(old, id="v2", generation="v2", attempt="20261124T031500Z", runtime=runtime, devices=devices())
     node["installations"] = [new, dict(old, retired=True, device_requests=requested(ids=["1"]))]
     node["journal"].update(outcome="finalized", attempt="20261124T031500Z")
     node["gpu"] = HOSTS["nvidia"]
-    plan = make_plan(fleet, plan_evidence.settings(choices={"w1": {"gpu_vendor": "cpu"}}))
+    return make_plan(fleet, plan_evidence.settings(choices={"w1": {"gpu_vendor": "cpu"}}))
+
+
+@pytest.mark.parametrize(("runtime", "forgotten"), [("runc", True), ("nvidia", False)])
+def test_a_forgotten_runtime_is_caught_by_looking_at_the_container(runtime: str, forgotten: bool) -> None:
+    warned = [each for each in switched(runtime)["warnings"] if each["code"] == "runtime_forgotten"]
+    assert [each["host"] for each in warned] == (["w2"] if forgotten else [])
+
+
+def test_after_the_switch_the_retired_container_still_tells_how_to_compare() -> None:
+    plan = switched("nvidia")
     assert plan["hosts"]["w2"]["action"] == "none"
     assert plan["hosts"]["w2"]["gpu"]["vendor"] is None
     assert plan["hosts"]["w2"]["worker"]["gpu_gate"] == "at_least"
