@@ -90,11 +90,12 @@ options:
   hostnames:
     description:
       - What of a worker becomes the name of its host. The first is taken that Ansible can take as one.
-      - V(name) is the worker's name in GPUStack, V(hostname) what its host calls itself, V(ip) its address.
+      - V(name) is the worker's name in GPUStack, V(hostname) what its host calls itself, V(address) its IP address, or
+        the address that it advertises where it has one.
     type: list
     elements: str
-    choices: [name, hostname, ip]
-    default: [name, ip]
+    choices: [name, hostname, address]
+    default: [name, address]
   server_name:
     description:
       - Name of the server's host in the inventory.
