@@ -58,7 +58,7 @@ options:
       - name: GPUSTACK_SERVER_URL
   api_key:
     description:
-      - API key of an administrator. From 2.1 on, one whose permissions are not limited to inference. The key goes on
+      - API key of an administrator. From 2.2 on, one whose permissions are not limited to inference. The key goes on
         being valid after an upgrade.
     type: str
     env:

@@ -186,18 +186,14 @@ def _refused(access: Access, path: str, error: urllib.error.HTTPError) -> str:
         )
     if error.code == 403:
         return (
-            f"{access.url} does not show its workers to this API key (403): take one of an administrator; from 2.1 on, "
+            f"{access.url} does not show its workers to this API key (403): take one of an administrator; from 2.2 on, "
             "one whose permissions are not limited to inference"
         )
     if 300 <= error.code < 400:
         where = _without_query(error.headers.get("Location") or "")
-        return (
-            f"{asked} leads to {where or 'another address'} ({error.code}); give that in server_url"
-        )
+        return f"{asked} leads to {where or 'another address'} ({error.code}); give that in server_url"
     if error.code >= 500:
-        return (
-            f"{asked} is answered with {error.code}: the server is not ready, or failed; see its log"
-        )
+        return f"{asked} is answered with {error.code}: the server is not ready, or failed; see its log"
     return f"{asked} is answered with {error.code}: {_NO_GPUSTACK}"
 
 

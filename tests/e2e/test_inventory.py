@@ -56,7 +56,10 @@ def listed(fleet: Fleet, source: Path) -> dict[str, Any]:
     """The inventory that Ansible makes of a source."""
     arguments = ["--list", "--playbook-dir", str(playbook.PLAYBOOKS), *playbook.LOUD[:1]]
     output = ansible(fleet, "ansible-inventory", source, *arguments)
-    found: dict[str, Any] = json.loads(output[output.index("\n{\n") :])
+    # Ansible marks texts that it will not evaluate as templates.
+    found: dict[str, Any] = json.loads(
+        output[output.index("\n{\n") :], object_hook=lambda value: value.get("__ansible_unsafe", value)
+    )
     return found
 
 

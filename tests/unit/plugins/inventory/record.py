@@ -4,9 +4,9 @@
 """`python tests/unit/plugins/inventory/record.py`: the answers of real servers, for the tests beside this file.
 
 Starts a real GPUStack 0.7.1 with an embedded worker, from the lab's image, and gives it three more workers over its own
-API; then 2.0.3 and 2.2.3, each on a copy of its data, which they migrate. What each answers to the requests of the
-inventory plugin is written to `data/<release>.json`. Of a worker's status only its GPUs are kept: the rest tells about
-the machine on which this ran. The API keys are not written, and are gone with the servers.
+API; then 2.2.3 on a copy of its data, which it migrates. What each answers to the requests of the inventory plugin is
+written to `data/<release>.json`. Of a worker's status only its GPUs are kept: the rest tells about the machine on which
+this ran. The API keys are not written, and are gone with the servers.
 
 Run it from the root of the checkout, with the lab's images in the Docker engine (`python -m tests.lab images`).
 """
@@ -31,7 +31,7 @@ NAME = "gpustack-recording"
 #: Little of the machine, so that this disturbs nobody.
 SHARES = "--cpu-shares=16"
 OWN_WORKER = "inference1"
-UPGRADES = {"2.0.3": 30080, "2.2.3": 30080}
+UPGRADES = {"2.2.3": 30080}
 TIMEOUT = 600.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

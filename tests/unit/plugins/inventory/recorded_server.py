@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 DATA = Path(__file__).with_name("data")
-RELEASES = ("0.7.1", "2.0.3", "2.2.3")
+RELEASES = ("0.7.1", "2.2.3")
 #: What the stand-in takes for the keys with which the recordings were made.
 KEY = "gpustack_planted0administr_0123456789abcdef"
 USERS_KEY = "gpustack_planted0otheruser_0123456789abcdef"
