@@ -195,7 +195,7 @@ def secure(tmp_path: Path) -> Iterator[tuple[Seen, str]]:
     """A server with a certificate that nobody trusts, and the file to trust it by."""
     certificate = tmp_path / "certificate.pem"
     make_certificate(certificate)
-    with serving(recorded("2.2.3"), certificate) as seen:
+    with serving(recorded("0.7.1"), certificate) as seen:
         yield seen, str(certificate)
 
 
