@@ -14,7 +14,7 @@ description:
   - Asks a GPUStack server for its workers, and yields each of them as a host, and the server too, in the groups that
     the playbooks of this collection use. So a fleet can be upgraded that nobody wrote down.
   - Finds out by itself whether the server is a GPUStack 0.x or a 2.x, so the same file goes on working after the
-    upgrade.
+    upgrade. From 2.2 on it needs a new API key then (O(api_key)).
   - Reads a backup of a 0.x server on the controller instead where the server is gone (O(backup)). The backup is held
     against its manifest, and only a passing copy of its database is opened.
   - The name of the file must be C(gpustack.yml) or C(gpustack.yaml), or end in C(.gpustack.yml) or C(.gpustack.yaml).
@@ -58,8 +58,12 @@ options:
       - name: GPUSTACK_SERVER_URL
   api_key:
     description:
-      - API key of an administrator. From 2.2 on, one whose permissions are not limited to inference. The key goes on
-        being valid after an upgrade.
+      - API key of an administrator.
+      - From 2.2 on a key shows only what belongs to its owner. One that was created before the upgrade still logs in
+        and shows no workers, so create a new one afterwards, as an administrator for all organizations and not limited
+        to inference.
+      - An upgrade to 2.2 or newer that was cut off after its server is continued with such a new key, with
+        O(backup) in place of O(server_url), or with the cached inventory of before.
     type: str
     env:
       - name: GPUSTACK_API_KEY

@@ -35,6 +35,15 @@ _WORKERS = {0: "/v1/workers?", 2: "/v2/workers?sort_by=name&"}
 _CLUSTERS = "/v2/clusters?sort_by=name&"
 #: What a build from source says of itself (C(gpustack/__init__.py)).
 _NO_RELEASE = "0.0.0"
+#: From 2.2 on a key shows what belongs to its owner (gpustack/api/tenant.py). A legacy administrator's key belongs to
+#: that person afterwards (seen on an upgraded 2.2.3), and workers belong to an organization.
+_NO_WORKERS = {
+    "0": "write the inventory of a server that has no workers by hand",
+    "2": (
+        "from 2.2 on, keys from before the upgrade and keys of other users show none: create one as an administrator "
+        "for all organizations, or have a backup of the legacy server tell its workers (backup)"
+    ),
+}
 _NO_GPUSTACK = "it is not a GPUStack server, or one behind a proxy that hides its API; check server_url"
 
 
@@ -89,10 +98,7 @@ def read_fleet(access: Access) -> dict[str, Any]:
     if any(row.get("cluster_id") is not None for row in rows):
         clusters = {row["id"]: str(row.get("name") or "") for row in _items(access, _CLUSTERS)}
     if not rows:
-        raise ApiError(
-            f"{access.url} (GPUStack {release}) lists no workers to this API key; take a key of an administrator, or "
-            "write the inventory of a server that has no workers by hand"
-        )
+        raise ApiError(f"{access.url} (GPUStack {release}) lists no workers to this API key; {_NO_WORKERS[release[0]]}")
     return {"release": release, "workers": [_fleet_inventory.worker(row, clusters) for row in rows]}
 
 
