@@ -33,7 +33,7 @@ notes:
     where it has one), C(gpustack_worker_name), C(gpustack_worker_hostname), C(gpustack_worker_uuid) (empty
     from a 2.x server, whose API does not tell it), C(gpustack_worker_state) (in lower case),
     C(gpustack_worker_heartbeat) (the last one, in seconds since the epoch, or null), C(gpustack_worker_gpu_vendor) (in
-    the names of O(fleetops.gpustack.gpu_runtime#role:gpu_runtime_vendor); V(cpu) for one that is READY without GPUs;
+    the names that P(fleetops.gpustack.gpu_runtime#role) has; V(cpu) for one that is READY without GPUs;
     null where the server does not know it, or it has GPUs of several vendors), C(gpustack_worker_gpu_vendors) (all of
     them), C(gpustack_worker_gpu_count), C(gpustack_worker_gpu_names), C(gpustack_worker_labels), and
     C(gpustack_worker_cluster) (null from 0.x, which has no clusters). The server has C(gpustack_server_release), and
