@@ -19,6 +19,7 @@ TURNS = {
     "test_bridge.py": 5,
     "test_cleanup.py": 12,
     "test_embedded.py": 6,
+    "test_inventory.py": 7,
     "test_left_for_inspection.py": 9,
     "test_resume.py": 7,
     "test_rollback.py": 16,
