@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, Iterable, Mapping, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _host_facts, _masking
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _config_file, _host_facts, _masking
 from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import Settings
 
 DATABASE = "database.db"
@@ -58,6 +58,7 @@ V2_FILES = (
     "grafana",
     "benchmarks",
     "gpustack_migration_temp_*",
+    _config_file.COPY_NAME,
 )
 #: PostgreSQL writes this file once, when it makes its directory.
 POSTGRESQL_MARK = "postgresql/data/PG_VERSION"
