@@ -349,7 +349,9 @@ installations:
       description: What is set of the engine's V(HostConfig), by the engine's names, without mounts and secrets.
       type: dict
     config_file:
-      description: The YAML configuration file, or V(null). RV(ignore:option_names) is V(null) when that is unreadable.
+      description:
+        - The YAML configuration file, or V(null).
+        - RV(ignore:option_names) and RV(ignore:option_values) are V(null) when it cannot be read.
       type: dict
       contains:
         path:
@@ -359,6 +361,12 @@ installations:
           description: Its top-level keys.
           type: list
           elements: str
+        option_values:
+          description: Their values, secrets masked, as far as they are single ones (and C(system_reserved)).
+          type: dict
+        problem:
+          description: Why it cannot be split at its keys, or V(null).
+          type: str
     options_problem:
       description: Why arguments or configuration file cannot be understood.
       type: str
