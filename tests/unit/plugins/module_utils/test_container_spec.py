@@ -504,6 +504,7 @@ def test_a_file_that_v2_misreads_becomes_a_copy_in_the_data_directory(legacy):
 
 def test_ports_in_the_file_count(legacy):
     legacy["Config"]["Cmd"] = ["--config-file", "/etc/c.yaml"]
+    legacy["HostConfig"].update(NetworkMode="host", PortBindings={})
     built = build(legacy, version="2.0.0", config_file=config_file("port: 8080\n"))
     assert [problem["code"] for problem in built.problems] == ["port_conflict"]
     overridden = build(legacy, version="2.0.0", config_file=config_file("port: 8080\n"), extra_args=["--port", "81"])
