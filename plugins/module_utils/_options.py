@@ -513,7 +513,7 @@ def _add_reserved(
         reason = "as the configuration file says, with the legacy defaults for what that leaves out"
         if said is None:
             raise OptionsError(
-                "system_reserved in the configuration file is no mapping of numbers; write it there as {ram: 2, vram: 1}"
+                "system_reserved in the configuration file holds no numbers; write it there as {ram: 2, vram: 1}"
             )
     elif said is None:
         reason = "the legacy default; v2 reserves nothing unless told"

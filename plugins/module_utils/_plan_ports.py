@@ -87,5 +87,6 @@ def _legacy(view: HostView) -> set[int]:
     if view.is_server:
         ports.add(int(installation["server"]["port"]))
     if view.runs_worker:
-        ports.update((int(installation["worker"]["port"]), 10151), range(40000, 40096))
+        worker = installation["worker"]
+        ports.update((int(worker["port"]), int(worker["metrics_port"])), range(40000, 40096))
     return ports

@@ -443,6 +443,9 @@ installations:
         port:
           description: Port of its API.
           type: int
+        metrics_port:
+          description: Port of a legacy worker's metrics.
+          type: int
         ip:
           description: The address it was told to advertise, or V(null).
           type: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ worker_ip: {{address}}
 metrics_port: {METRICS}
 huggingface_token: '{SECRET}'
 """
-ACCEPTED = {"gpustack_version": RELEASE, "gpustack_accept_losses": ["dropped_options"]}
+ACCEPTED: dict[str, Any] = {"gpustack_version": RELEASE, "gpustack_accept_losses": ["dropped_options"]}
 
 
 def configure(host: Reach, text: str) -> None:
@@ -149,5 +150,7 @@ def test_the_way_back_sets_the_copies_aside(configured: Fleet, before: dict[str,
     outside.assert_legacy_serves(configured)
     assert sums(configured) == before
     for name in configured.hosts:
-        kept = configured.host(name).exec_root("sh", "-c", f"cd {outside.DATA_DIR} && ls -d {COPY} .gpustack-v2-*/{COPY}; true")
+        kept = configured.host(name).exec_root(
+            "sh", "-c", f"cd {outside.DATA_DIR} && ls -d {COPY} .gpustack-v2-*/{COPY}; true"
+        )
         assert kept.split() == [f".gpustack-v2-{outside.attempt(configured.host(name))}/{COPY}"]

@@ -94,7 +94,9 @@ def test_the_keys_of_the_file_are_those_that_the_translation_knows(legacy: Progr
 # --- what a person may have written
 
 PORTS = st.integers(1, 65535)
-WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x85"), min_size=1, max_size=12)
+WORDS = st.text(
+    st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x85"), min_size=1, max_size=12
+)
 TEXTS = {
     "server_url": st.sampled_from(["http://server", "https://server.example.com:8443/x/"]),
     "ollama_library_base_url": st.just("https://registry.example.com/"),
@@ -182,7 +184,9 @@ NOT_COMPARED = {*_options.REMOVED_KEYS, "host", "worker_name", "system_reserved"
 def v2_name(name: str, role: str, tls: bool) -> str | None:
     """The setting of v2 that has to have the value of a legacy one; None where there is none."""
     if name in ("disable_metrics", "metrics_port"):
-        return None if role == "server" else {"disable_metrics": "disable_worker_metrics"}.get(name, "worker_metrics_port")
+        return (
+            None if role == "server" else {"disable_metrics": "disable_worker_metrics"}.get(name, "worker_metrics_port")
+        )
     return "tls_port" if name == "port" and tls and role != "worker" else name
 
 

@@ -16,7 +16,7 @@ import json
 import os
 import sys
 import tempfile
-from typing import Any
+from typing import Any, NoReturn
 
 from gpustack.cmd import start  # type: ignore[import-not-found]
 from gpustack.config.config import Config  # type: ignore[import-not-found]
@@ -28,7 +28,7 @@ BARE = {name: value for name, value in os.environ.items() if not name.startswith
 class Parser(argparse.ArgumentParser):
     """Raises instead of ending the process, as sub-parsers of argparse do after their parent."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise ValueError(message)
 
 

@@ -10,11 +10,11 @@ what the programs have is seen by tests/e2e/test_start_options.py, on the releas
 from __future__ import annotations
 
 import ast
-import datetime
 import json
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def options(text: str) -> dict[str, Row]:
 
 
 def _row(call: ast.Call) -> Row:
-    names = [each.value for each in call.args if isinstance(each, ast.Constant)]
+    names = [str(each.value) for each in call.args if isinstance(each, ast.Constant)]
     letter = next((name for name in names if not name.startswith("--")), None)
     given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
     name = next(name for name in names if name.startswith("--"))
@@ -90,7 +90,7 @@ def recorded(releases: list[str]) -> dict[str, Any]:
             raise ValueError(f"{release} has no {', '.join(gone)} any more, which these tables cannot say")
         tables[release] = sorted(row for name, row in rows.items() if known.get(name) != row)
         known.update(rows)
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    today = time.strftime("%Y-%m-%d", time.gmtime())
     return {"comment": COMMENT, "recorded": today, f"legacy {LEGACY}": sorted(legacy.values()), "v2": tables}
 
 

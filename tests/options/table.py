@@ -14,19 +14,27 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "options.md"
 
 HEAD = """# Options of GPUStack 0.7, and what becomes of them
 
-Every option of `gpustack start` 0.7, read as the legacy program reads it: in full or abbreviated (`--debu`), joined by `=` or not, by its letter. An option that 0.7 does not know
-is refused. The plan (`playbooks/assess.yml`) lists everything that does not go over as it was; what is a loss has to be accepted by its class (`gpustack_accept_losses`).
+Every option of `gpustack start` 0.7, read as the legacy program reads it: in full or abbreviated (`--debu`), joined
+by `=` or not, by its letter. An option that 0.7 does not know is refused. The plan (`playbooks/assess.yml`) lists
+everything that does not go over as it was; what is a loss has to be accepted by its class (`gpustack_accept_losses`).
 
-- **Variables** `GPUSTACK_<OPTION>` (`HF_TOKEN`, `HF_HUB_ENABLE_HF_TRANSFER`) become what their option becomes, also those of an `--env-file`. `GPU_STACK_<SETTING>`, which 0.7's settings read besides, is renamed; where 0.7 does
-  not read a `GPUSTACK_<SETTING>` but v2 would (lists, `JWT_SECRET_KEY` and the like), it is left out. All other variables go over.
-- **Values** that an argument cannot carry go by their variable: 2.1.1 and newer split arguments at blanks and expand `*`, `?` and `[`. So do secrets, which every process could read in an argument.
-- **The configuration file** stays as it is, byte for byte. Where it has keys that v2 misreads, the container gets a copy with other keys, `gpustack-v2.yaml` in the data directory, for root alone; the way back sets it aside.
-  Values are copied as they are written, so one key after the other must begin a line; a file of another form (one `{...}`, anchors) is refused. Keys become what their options become. Those that v2 does not know are left out up to
-  2.1.2, where they are fatal, and stay in the file from 2.2.0 on, which passes over them.
+- **Variables** `GPUSTACK_<OPTION>` (`HF_TOKEN`, `HF_HUB_ENABLE_HF_TRANSFER`) become what their option becomes, also
+  those of an `--env-file`. `GPU_STACK_<SETTING>`, which 0.7's settings read besides, is renamed; where 0.7 does not
+  read a `GPUSTACK_<SETTING>` but v2 would (lists, `JWT_SECRET_KEY` and the like), it is left out. All other variables
+  go over.
+- **Values** that an argument cannot carry go by their variable: 2.1.1 and newer split arguments at blanks and expand
+  `*`, `?` and `[`. So do secrets, which every process could read in an argument.
+- **The configuration file** stays as it is, byte for byte. Where it has keys that v2 misreads, the container gets a
+  copy with other keys, `gpustack-v2.yaml` in the data directory, for root alone; the way back sets it aside. Values
+  are copied as they are written, so one key after the other must begin a line; a file of another form (one `{...}`,
+  anchors) is refused. Keys become what their options become. Those that v2 does not know are left out up to 2.1.2,
+  where they are fatal, and stay in the file from 2.2.0 on, which passes over them.
 - **Who wins** is as before: argument, variable, configuration file, `GPU_STACK_<SETTING>`.
-- **Added** for a worker: `--system-reserved {"ram":2,"vram":1}`, which 0.7 reserved unless told otherwise and v2 does not, and `--enable-worker` for one inside a server (from 2.0.1).
+- **Added** for a worker: `--system-reserved {"ram":2,"vram":1}`, which 0.7 reserved unless told otherwise and v2 does
+  not, and `--enable-worker` for one inside a server (from 2.0.1).
 
-The table is made from the code by `python -m tests.options table`. "Variable" means: by environment instead of by argument.
+The table is made from the code by `python -m tests.options table`. "Variable" means: by environment instead of by
+argument.
 
 | option | value | in v2 | class of loss |
 |---|---|---|---|

@@ -30,7 +30,10 @@ def test_every_option_is_in_the_document() -> None:
         ),
         ('group.add_argument("--port", type=int, help="x")', ["--port", "integer", None, None]),
         ('group.add_argument("--a", action="append")', ["--a", "list", None, None]),
-        ('group.add_argument("--r", type=json.loads, default=get_gpustack_env("R"))', ["--r", "json", None, "GPUSTACK_R"]),
+        (
+            'group.add_argument("--r", type=json.loads, default=get_gpustack_env("R"))',
+            ["--r", "json", None, "GPUSTACK_R"],
+        ),
         ('group.add_argument("--h", type=str, default=os.getenv("HF_TOKEN"))', ["--h", "text", None, "HF_TOKEN"]),
     ],
 )

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -432,7 +434,9 @@ def test_a_broken_variable_is_refused():
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("setting", ["ALLOW_ORIGINS", "ENABLE_HF_XET", "JWT_SECRET_KEY", "RESOURCES", "RPC_SERVER_ARGS"])
+@pytest.mark.parametrize(
+    "setting", ["ALLOW_ORIGINS", "ENABLE_HF_XET", "JWT_SECRET_KEY", "RESOURCES", "RPC_SERVER_ARGS"]
+)
 def test_variables_that_only_v2_reads_do_not_go_over(version, setting):
     name = "GPUSTACK_" + setting
     result = translate([], version, "server", {name: "s3cr3t-value", "GPUSTACK_DB_POOL_SIZE": "9"})
@@ -627,3 +631,47 @@ def test_no_secret_is_in_arguments_or_leftovers(options):
 def test_any_argument_list_is_understood_or_refused(argv):
     with contextlib.suppress(_options.OptionsError):
         _options.parse(argv)
+
+
+def recorded_parser(version):
+    """A parser with the options that a v2 release has by the recorded table; the real ones are asked end to end."""
+    parser = argparse.ArgumentParser(exit_on_error=False) if sys.version_info >= (3, 9) else argparse.ArgumentParser()
+    kinds = {"flag": {"action": "store_true"}, "list": {"action": "append"}, "integer": {"type": int}}
+    for name, about in accepted(version).items():
+        parser.add_argument(name, **kinds.get(about["kind"], {"type": json.loads} if about["kind"] == "json" else {}))
+    return parser
+
+
+@st.composite
+def legacy_arguments(draw):
+    """Any argument list that 0.7 takes, by the recorded table."""
+    argv = []
+    for name in draw(st.lists(st.sampled_from(sorted(LEGACY)), max_size=8)):
+        kind, letter = LEGACY[name]["kind"], LEGACY[name]["letter"]
+        values = {
+            "integer": st.integers(0, 70000).map(str),
+            "json": st.dictionaries(st.sampled_from(["ram", "vram", "memory"]), st.integers(0, 9)).map(json.dumps),
+        }
+        if kind == "flag":
+            argv.append(draw(st.sampled_from([each for each in (name, letter) if each])))
+        else:
+            value = draw(values.get(kind, WORDS))
+            argv += [f"{name}={value}"] if value.startswith("-") or draw(st.booleans()) else [name, value]
+    return argv
+
+
+@given(argv=legacy_arguments(), version=st.sampled_from(VERSIONS), role=st.sampled_from(ROLES))
+@settings(max_examples=200, deadline=None)
+def test_any_legacy_argument_list_becomes_one_that_v2_has_the_options_for(argv, version, role):
+    result = translate(argv, version, role)
+    found, unknown = recorded_parser(version).parse_known_args(result.arguments)
+    assert unknown == []
+    variables = {about["environment"] for about in accepted(version).values()}
+    prefix = _releases.RELEASES[version].settings_prefix
+    lists = {
+        prefix + name[2:].replace("-", "_").upper()
+        for name, about in accepted(version).items()
+        if about["kind"] == "list"
+    }
+    assert set(result.environment) <= variables | lists
+    assert vars(found)["ray_port_range"] is None  # what --ray-port would be taken for

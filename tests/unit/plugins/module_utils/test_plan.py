@@ -453,3 +453,12 @@ def test_a_port_that_the_file_says_is_looked_at() -> None:
     fleet["s"]["ports"] = [9090]
     legacy(fleet, "s")["running"] = False
     assert codes(fleet) == {("s", "port_taken")}
+
+
+def test_the_port_of_the_legacy_workers_own_metrics_is_free_once_it_has_stopped() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "w1")["args"] += ["--metrics-port", "10188"]
+    fleet["w1"]["ports"] += [10188]
+    assert codes(fleet) == {("w1", "port_taken")}
+    legacy(fleet, "w1")["worker"]["metrics_port"] = 10188
+    assert codes(fleet) == set()
