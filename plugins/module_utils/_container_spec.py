@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _masking, _options, _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _config_file, _masking, _options, _releases
 
 LABEL_PREFIX = "fleetops.gpustack."
 ATTEMPT_LABEL = LABEL_PREFIX + "attempt"
@@ -93,11 +93,22 @@ class SpecError(ValueError):
 
 
 class Built(NamedTuple):
-    """The specification of a v2 container, what became of the rest, and what stands in the way."""
+    """The specification of a v2 container, what became of the rest, and what stands in the way.
+
+    `config_edits` and `config`: how a copy of the configuration file is made, and what the container reads from the
+    file (`_options.Translation`).
+    """
 
     spec: dict[str, Any]
     leftovers: list[dict[str, Any]]
     problems: list[dict[str, str]]
+    config_edits: dict[str, str | None]
+    config: dict[str, Any]
+
+    @classmethod
+    def nothing(cls, *problems: dict[str, str]) -> Built:
+        """No specification, and why."""
+        return cls({}, [], list(problems), {}, {})
 
 
 def build(
@@ -115,12 +126,15 @@ def build(
     what `_vendors.judge` or `flags_for` says. `settings`: `image` (required), `container_name`, `network`,
     `gpu_devices`, `extra_args`, `extra_env`, `extra_volumes`, `rollout_env`, `migrate` (whether the migration trigger
     is set), `attempt`, `restart_policy`, `host_hostname` (tells a hostname of the user's from the host's),
-    `config_file_keys`, `watchtower` (whether one would replace the container).
+    `config_file` (the evidence of it), `data_dir` (the data directory inside the container, where a translated copy of
+    that file will lie), `watchtower` (whether one would replace the container).
     """
     flags = dict(gpu_flags or {}) if role in ("worker", "both") else {}
     own = _own_environment(legacy, image_config)
     arguments = _options.start_arguments(_config(legacy).get("Entrypoint"), _config(legacy).get("Cmd"))
-    translated = _options.translate(arguments, own, release, role, settings.get("config_file_keys"))
+    config = _config_file.from_evidence(settings.get("config_file"))
+    copy = "{}/{}".format(settings.get("data_dir") or _releases.IMAGE_DATA_DIR, _config_file.COPY_NAME)
+    translated = _options.translate(arguments, own, release, role, config, copy)
     leftovers = list(translated.leftovers)
 
     spec = _empty()
@@ -134,9 +148,10 @@ def build(
     _set_environment(spec, translated.environment, release, role, flags, settings, leftovers)
     _set_labels(spec, legacy, image_config, release, settings, leftovers)
     leftovers += _not_carried(legacy)
-    problems = translated.problems + _port_conflicts(spec, release, role)
-    leftovers += _new_listeners(spec, release, role)
-    return Built(spec, leftovers, problems)
+    listeners = listeners_of(spec, release, role, translated.config)
+    leftovers += _new_listeners(spec, listeners)
+    problems = translated.problems + _port_conflicts(listeners)
+    return Built(spec, leftovers, problems, translated.config_edits, translated.config)
 
 
 def preview(
@@ -528,10 +543,10 @@ def _networks(inspect: Mapping[str, Any], mode: str) -> dict[str, dict[str, Any]
     }
 
 
-def _port_conflicts(spec: Mapping[str, Any], release: _releases.Release, role: str) -> list[dict[str, str]]:
+def _port_conflicts(listeners: Sequence[_releases.Listener]) -> list[dict[str, str]]:
     """Two listeners of the container on one port, for example a legacy --port 8080 and the API port of 2.0.0."""
     by_port: dict[int, list[_releases.Listener]] = {}
-    for listener in listeners_of(spec, release, role):
+    for listener in listeners:
         by_port.setdefault(listener.port, []).append(listener)
     return [
         {
@@ -546,12 +561,15 @@ def _port_conflicts(spec: Mapping[str, Any], release: _releases.Release, role: s
     ]
 
 
-def listeners_of(spec: Mapping[str, Any], release: _releases.Release, role: str) -> list[_releases.Listener]:
-    """The ports that a specification's container listens on."""
-    return _releases.listeners(release, role, _options.values_of(spec["command"], spec["environment"]))
+def listeners_of(
+    spec: Mapping[str, Any], release: _releases.Release, role: str, config: Mapping[str, Any]
+) -> list[_releases.Listener]:
+    """The ports that a specification's container listens on; `config` is what its configuration file says."""
+    values = {**config, **_options.values_of(spec["command"], spec["environment"])}
+    return _releases.listeners(release, role, values)
 
 
-def _new_listeners(spec: Mapping[str, Any], release: _releases.Release, role: str) -> list[dict[str, Any]]:
+def _new_listeners(spec: Mapping[str, Any], listeners: Sequence[_releases.Listener]) -> list[dict[str, Any]]:
     if spec["network_mode"] == "host":
         return []
     published = {port["container"] for port in spec["ports"]}
@@ -562,7 +580,7 @@ def _new_listeners(spec: Mapping[str, Any], release: _releases.Release, role: st
             "added",
             f"{listener.service}, not published by the legacy container; publish it if it is wanted",
         )
-        for listener in listeners_of(spec, release, role)
+        for listener in listeners
         if listener.option in ("--metrics-port", "--tls-port") and f"{listener.port}/tcp" not in published
     ]
 

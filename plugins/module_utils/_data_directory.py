@@ -12,7 +12,7 @@ import os
 import re
 from typing import Any, Iterable, Mapping, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _host_facts, _masking
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _config_file, _host_facts, _masking
 from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import Settings
 
 DATABASE = "database.db"
@@ -58,11 +58,12 @@ V2_FILES = (
     "grafana",
     "benchmarks",
     "gpustack_migration_temp_*",
+    _config_file.COPY_NAME,
 )
 #: PostgreSQL writes this file once, when it makes its directory.
 POSTGRESQL_MARK = "postgresql/data/PG_VERSION"
 RESERVED_TOKEN_PREFIX = "gpustack"
-WORKER_PORT = 10150
+WORKER_PORT, WORKER_METRICS_PORT = 10150, 10151
 _OTHERS_READ_AND_TRAVERSE = 0o005
 _DIST_INFO = re.compile(r"/gpustack-(\d+\.\d+\.\d+)[^/]*\.dist-info$")
 #: Where pip puts packages in the images, below a root file system.
@@ -142,6 +143,7 @@ def worker(settings: Settings, directory: str | None, hostname: str | None) -> d
         "name_source": source,
         "uuid": text_of(directory, WORKER_UUID),
         "port": settings.number("worker_port", WORKER_PORT),
+        "metrics_port": settings.number("metrics_port", WORKER_METRICS_PORT),
         "ip": settings.get("worker_ip"),
         "server_url": _masking.mask_url(str(settings.get("server_url") or "")) or None,
     }

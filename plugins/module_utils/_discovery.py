@@ -14,11 +14,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _masking, _options
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _config_file, _masking, _options
 from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import (
     CONFIG,
     Settings,
-    config_values,
     settings,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import IMAGE_DATA_DIR, version_key
@@ -59,7 +58,8 @@ class Installation:
     #: With secrets.
     settings: Settings
     container: Mapping[str, Any]
-    config_path: str | None
+    #: With secrets; None without a configuration file, and when it could not be read.
+    config_text: str | None
 
 
 def find(
@@ -152,12 +152,11 @@ def installation(
         retired=bool(RETIRED_NAME.search(facts["name"])),
         supervisors=supervisors(container, everything, units),
         data_dir=dict(data_dir, read_path=read_path(container, data_dir)),
-        config_file=config_path
-        and {"path": config_path, "option_names": config_text and _options.config_keys(config_text)},
+        config_file=config_path and _config_file.evidence(config_path, config_text),
         options_problem=options_problem(found, config_path, config_text),
         server=server_facts(found, generation) if role_of(found) in ("server", "both") else None,
     )
-    return Installation(facts, found, container, config_path)
+    return Installation(facts, found, container, config_text)
 
 
 def container_name(container: Mapping[str, Any]) -> str:
@@ -364,7 +363,7 @@ def config_file(
     on_host = host_path(path, mounts)
     text = read_text(on_host) if on_host else None
     if text is not None:
-        found.add(config_values(text), CONFIG)
+        found.add(_config_file.read(text).values, CONFIG)
     return path, text
 
 

@@ -4,12 +4,12 @@
 
 """The settings that a GPUStack container runs with, each with the place it came from. Pure.
 
-Precedence is the program's own: argument, then environment, then configuration file.
+Precedence is the program's own: argument, its variable, configuration file, then the variables of the settings class
+(gpustack/cmd/start.py and config/config.py@0.7.1).
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
@@ -18,12 +18,11 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _options
 ARGUMENT = "argument"
 ENVIRONMENT = "environment"
 CONFIG = "config"
+# Weaker than the file; seen from outside it is the environment.
+_WEAK_ENVIRONMENT = "settings environment"
 _V2_PREFIX = "GPUSTACK_"
 # The settings class of 0.x reads this prefix; options that are arguments too read GPUSTACK_.
 _LEGACY_PREFIX = "GPU_STACK_"
-_KEY_AND_VALUE = re.compile(r"""^["']?([A-Za-z_][A-Za-z0-9_]*)["']?[ \t]*:[ \t]+(\S.*)$""", re.MULTILINE)
-_QUOTED = re.compile(r"""^(?:"([^"]*)"|'([^']*)')[ \t]*(?:#.*)?$""")
-_COMMENT = re.compile(r"[ \t]#.*$")
 _TRUE = ("1", "true", "t", "yes", "y", "on")
 
 
@@ -53,12 +52,13 @@ class Settings:
 
     def source(self, name: str) -> str | None:
         """Where a value came from."""
-        return self.sources.get(name) if self.get(name) is not None else None
+        found = self.sources.get(name) if self.get(name) is not None else None
+        return ENVIRONMENT if found == _WEAK_ENVIRONMENT else found
 
     def add(self, values: Mapping[str, Any], source: str) -> None:
         """Values of a place that is asked later than those before."""
         for name, value in values.items():
-            if name not in self.values and value is not None:
+            if value is not None and self.sources.get(name) in (None, _WEAK_ENVIRONMENT):
                 self.values[name] = value
                 self.sources[name] = source
 
@@ -74,7 +74,7 @@ def settings(arguments: Sequence[str], environment: Mapping[str, str], legacy: b
     found.add(given, ARGUMENT)
     found.add(prefixed(environment, _V2_PREFIX), ENVIRONMENT)
     if legacy:
-        found.add(prefixed(environment, _LEGACY_PREFIX), ENVIRONMENT)
+        found.add(prefixed(environment, _LEGACY_PREFIX), _WEAK_ENVIRONMENT)
     return found
 
 
@@ -86,22 +86,9 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
 
 def prefixed(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
     """The settings that variables of a prefix make."""
-    return {
+    found = {
         name[len(prefix) :].lower(): value for name, value in environment.items() if name.upper().startswith(prefix)
     }
-
-
-def config_values(text: str) -> dict[str, Any]:
-    """The top-level scalars of a YAML configuration file; GPUStack's own settings that matter here are all such."""
-    return {key: scalar(value) for key, value in _KEY_AND_VALUE.findall(text)}
-
-
-def scalar(text: str) -> Any:
-    """A plain or quoted YAML scalar; switches become booleans, null becomes None."""
-    quoted = _QUOTED.match(text)
-    if quoted:
-        return quoted.group(1) if quoted.group(1) is not None else quoted.group(2)
-    plain = _COMMENT.sub("", text).strip()
-    if plain.lower() in ("true", "false"):
-        return plain.lower() == "true"
-    return None if plain.lower() in ("null", "~") else plain
+    if prefix == _LEGACY_PREFIX:
+        found.pop("config_file", None)  # an option, but no setting
+    return found

@@ -63,5 +63,5 @@ def _put_token_back(work: Work) -> None:
     before = os.stat(path)
     aside = _data_dir_changes.set_aside_directory(data_dir, [_data_directory.TOKEN], work.attempt.name)
     shutil.copy2(path, os.path.join(aside, _data_directory.TOKEN))
-    _switch_steps.write_file(data_dir, _data_directory.TOKEN, work.params["token"])
+    _switch_steps.write_file(data_dir, _data_directory.TOKEN, work.params["token"] + "\n")
     os.chown(path, before.st_uid, before.st_gid)

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Mapping, NoReturn, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _masking, _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _config_file, _masking, _releases
 
 # Classes of loss that the operator accepts by name.
 DROPPED_OPTIONS = "dropped_options"
@@ -111,6 +111,16 @@ _RPC = ("disable_rpc_servers", "rpc_server_port_range", "rpc_server_args")
 # Keys of a YAML configuration file that v2 does not know (gpustack/config/config.py). `host` it still tolerates.
 REMOVED_KEYS = tuple(sorted((*_RAY, *_RPC, "ollama_library_base_url")))
 
+# Settings of 0.7 that are no options (gpustack/config/config.py@0.7.1); v2 has them too.
+SETTINGS_ONLY = ("external_auth_type", "jwt_secret_key", "openid_configuration", "resources")
+
+# GPUSTACK_<SETTING> that 0.7 does not read, because no option does and its settings class has another prefix. v2's
+# settings class reads them from 2.0.1 on.
+_NOT_READ = frozenset(
+    "GPUSTACK_" + name.upper()
+    for name in (*(name for name, option in LEGACY_OPTIONS.items() if not option.environment), *SETTINGS_ONLY)
+)
+
 
 @dataclass
 class Translation:
@@ -120,6 +130,11 @@ class Translation:
     environment: dict[str, str] = field(default_factory=dict)
     leftovers: list[dict[str, Any]] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
+    #: Keys of the configuration file -> their v2 names, None for those that must not go over. Empty: the file itself
+    #: goes over.
+    config_edits: dict[str, str | None] = field(default_factory=dict)
+    #: What v2 reads from the configuration file, by its own names, without what is no single value.
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -202,34 +217,37 @@ def start_arguments(entrypoint: Sequence[str] | None, command: Sequence[str] | N
     )
 
 
-def config_keys(text: str) -> list[str]:
-    """The top-level keys of a YAML configuration file, read without a YAML library."""
-    return re.findall(r"^[\"']?([A-Za-z_][A-Za-z0-9_]*)[\"']?[ \t]*:(?=\s|$)", text, re.MULTILINE)
-
-
 def translate(
     argv: Sequence[str],
     environment: Mapping[str, str],
     release: str | _releases.Release,
     role: str,
-    config_file_keys: Sequence[str] | None = None,
+    config: _config_file.ConfigFile | None = None,
+    config_copy: str = "",
 ) -> Translation:
     """
     The v2 arguments and environment for a legacy argument list and environment (without the image's own variables).
 
-    `config_file_keys` are the top-level keys of the file that --config-file names, None when it was not read.
+    `config` is what the file of --config-file holds, None when it was not read, and `config_copy` the path under which
+    the container finds the copy that is made of it where keys have to change.
     """
     target = _Target(release if isinstance(release, _releases.Release) else _releases.find(release), role)
     arguments = parse(argv)
     result = Translation()
-    variables = _take_environment(environment, arguments, target, result)
-    given = dict(variables)
-    given.update(arguments)
-    for name, value in given.items():
-        _translate_one(name, value, name in arguments, given, target, result)
-    _add_embedded_worker(given, target, result)
-    _add_reserved(given, config_file_keys, target, result)
-    _check_config_file(given, config_file_keys, target, result)
+    file = config or _config_file.ConfigFile((), {})
+    options = _take_environment(environment, arguments, file, target, result)
+    options.update(arguments)
+    given = {**file.values, **options}
+    for name, value in options.items():
+        if name != "config_file":
+            _translate_one(name, value, name in arguments, given, target, result)
+    _add_embedded_worker(target, result)
+    _add_reserved(options, file, target, result)
+    if options.get("config_file"):
+        path = str(options["config_file"])
+        _translate_config(path, config, config_copy, given, target, result)
+        kept = config_copy if result.config_edits else path
+        _emit("config_file", "config_file", "--config-file", kept, "config_file" in arguments, target, result)
     return result
 
 
@@ -285,13 +303,20 @@ def _switch(value: str) -> Any:
 
 
 def _take_environment(
-    environment: Mapping[str, str], arguments: Mapping[str, Any], target: _Target, result: Translation
+    environment: Mapping[str, str],
+    arguments: Mapping[str, Any],
+    file: _config_file.ConfigFile,
+    target: _Target,
+    result: Translation,
 ) -> dict[str, Any]:
     """Variables that stand for options, by option; every other variable goes into the result as it is."""
     by_variable = {option.environment: option for option in LEGACY_OPTIONS.values() if option.environment}
+    read = {name: value for name, value in environment.items() if name not in _NOT_READ}
+    for name in sorted(set(environment) - set(read)):
+        result.leftovers.append(_leftover(name, environment[name], "dropped", "0.7 does not read it, and v2 would"))
     found: dict[str, Any] = {}
-    for name, value in environment.items():
-        renamed = _rename(name, environment, target, result)
+    for name, value in read.items():
+        renamed = _rename(name, read, file, target, result)
         if renamed is None:
             continue
         option = by_variable.get(renamed)
@@ -301,6 +326,7 @@ def _take_environment(
             result.leftovers.append(
                 _leftover(name, value, "dropped", "empty, which 0.7 takes for not set and v2 does not")
             )
+            _hide(option.destination, file, result)
         elif option.destination in arguments:
             result.leftovers.append(
                 _leftover(name, value, "dropped", f"the argument {_flag_name(option.destination)} overrides it")
@@ -308,6 +334,12 @@ def _take_environment(
         else:
             found[option.destination] = _variable_value(option, name, value)
     return found
+
+
+def _hide(name: str, file: _config_file.ConfigFile, result: Translation) -> None:
+    """A key of the file must not go over where something stronger goes by a way that is weaker in v2."""
+    if name in file.names:
+        result.config_edits[name] = None
 
 
 def _variable_value(option: Option, name: str, value: str) -> Any:
@@ -324,22 +356,47 @@ def _variable_value(option: Option, name: str, value: str) -> Any:
         ) from None
 
 
-def _rename(name: str, environment: Mapping[str, str], target: _Target, result: Translation) -> str | None:
+def _rename(
+    name: str,
+    environment: Mapping[str, str],
+    file: _config_file.ConfigFile,
+    target: _Target,
+    result: Translation,
+) -> str | None:
     """The v2 name of a variable, None when it does not go over."""
     if name in ROLLOUT_VARIABLES:
         result.leftovers.append(_leftover(name, environment[name], "dropped", "only the roll-out sets it"))
         return None
     if not name.upper().startswith("GPU_STACK_"):
         return name
-    setting = name[len("GPU_STACK_") :].upper()
-    option = LEGACY_OPTIONS.get(setting.lower())
-    renamed = option.environment if option and option.environment else target.release.settings_prefix + setting
-    if renamed != name and renamed in environment:
-        result.leftovers.append(_leftover(name, environment[name], "dropped", f"{renamed} overrides it"))
+    setting = name[len("GPU_STACK_") :].lower()
+    option = LEGACY_OPTIONS.get(setting)
+    renamed = option.environment if option and option.environment else target.release.settings_prefix + setting.upper()
+    dropped = _why_weak_variable_dropped(setting, renamed, environment, file, target)
+    if dropped:
+        result.leftovers.append(_leftover(name, environment[name], "dropped", *dropped))
         return None
     if renamed != name:
         result.leftovers.append(_leftover(name, environment[name], "renamed", f"v2 reads it as {renamed}"))
     return renamed
+
+
+def _why_weak_variable_dropped(
+    setting: str,
+    renamed: str,
+    environment: Mapping[str, str],
+    file: _config_file.ConfigFile,
+    target: _Target,
+) -> tuple[str, str | None] | None:
+    """Why a variable of 0.7's settings class, the weakest of all places, does not go over."""
+    if setting == "config_file":
+        return "0.7 does not read it, and v2 would", None
+    if setting in file.names:
+        return "the configuration file overrides it", None
+    option = LEGACY_OPTIONS.get(setting)
+    if option and option.environment:
+        return (f"{renamed} overrides it", None) if renamed in environment else None
+    return _why_dropped(setting, None, target) if option else None
 
 
 # --- one option -----------------------------------------------------------------------------------
@@ -355,8 +412,8 @@ def _translate_one(
     elif name != "system_reserved":
         renamed = _renamed_option(name, given, target)
         if renamed:
-            result.leftovers.append(_leftover(item, value, "renamed", "{} in v2: {}".format(*renamed)))
-        _emit(name, renamed[0][2:].replace("-", "_") if renamed else name, item, value, argument, target, result)
+            result.leftovers.append(_leftover(item, value, "renamed", _reason_of_name(_flag_name(renamed), name)))
+        _emit(name, renamed or name, item, value, argument, target, result)
 
 
 def _why_dropped(name: str, value: Any, target: _Target) -> tuple[str, str | None] | None:
@@ -369,7 +426,7 @@ def _why_dropped(name: str, value: Any, target: _Target) -> tuple[str, str | Non
     if name == "ollama_library_base_url":
         return "v2 has no Ollama library", OLLAMA
     if name == "host":
-        everywhere = value in ("0.0.0.0", "::", "")
+        everywhere = value in ("0.0.0.0", "::", "", None)
         return (
             "v2's gateway listens on every address; restrict it by published ports or a firewall",
             None if everywhere else DROPPED_OPTIONS,
@@ -385,14 +442,16 @@ def _why_dropped(name: str, value: Any, target: _Target) -> tuple[str, str | Non
     return None
 
 
-def _renamed_option(name: str, given: Mapping[str, Any], target: _Target) -> tuple[str, str] | None:
-    if name == "disable_metrics":
-        return "--disable-worker-metrics", "the old name now means the server's metrics"
-    if name == "metrics_port":
-        return "--worker-metrics-port", "the old name now means the server's metrics"
-    if name == "port" and given.get("ssl_certfile") and target.role != "worker":
-        return "--tls-port", "with a certificate the old name now means the port without TLS"
-    return None
+def _renamed_option(name: str, given: Mapping[str, Any], target: _Target) -> str | None:
+    """The name under which v2 knows an option, where that is another one."""
+    if name == "port":
+        return "tls_port" if given.get("ssl_certfile") and target.role != "worker" else None
+    return {"disable_metrics": "disable_worker_metrics", "metrics_port": "worker_metrics_port"}.get(name)
+
+
+def _reason_of_name(renamed: str, name: str) -> str:
+    why = "with a certificate the old name now means the port without TLS"
+    return f"{renamed} in v2: {why if name == 'port' else 'the old name now means the metrics of the server'}"
 
 
 def _emit(old: str, name: str, item: str, value: Any, argument: bool, target: _Target, result: Translation) -> None:
@@ -427,6 +486,7 @@ def _emit_list(name: str, item: str, values: Sequence[str], target: _Target, res
         return
     variable = target.release.settings_prefix + name.upper()
     result.environment[variable] = json.dumps(list(values), separators=(",", ":"))
+    result.config_edits[name] = None  # the file would override the variable; without the key in it this says nothing
     reason = f"to the variable {variable}: an argument would be split or expanded"
     result.leftovers.append(_leftover(item, list(values), "moved", reason))
 
@@ -434,7 +494,7 @@ def _emit_list(name: str, item: str, values: Sequence[str], target: _Target, res
 # --- what v2 must be told -------------------------------------------------------------------------
 
 
-def _add_embedded_worker(given: Mapping[str, Any], target: _Target, result: Translation) -> None:
+def _add_embedded_worker(target: _Target, result: Translation) -> None:
     if target.role != "both" or not target.release.has_enable_worker:
         return
     result.arguments.append("--enable-worker")
@@ -443,17 +503,26 @@ def _add_embedded_worker(given: Mapping[str, Any], target: _Target, result: Tran
     )
 
 
-def _add_reserved(given: Mapping[str, Any], keys: Sequence[str] | None, target: _Target, result: Translation) -> None:
+def _add_reserved(
+    options: Mapping[str, Any], file: _config_file.ConfigFile, target: _Target, result: Translation
+) -> None:
     """What the legacy worker reserved, said explicitly: v2's default is nothing."""
-    said = given.get("system_reserved")
-    if said is None and (not target.runs_worker or "system_reserved" in (keys or ())):
-        return
+    said, reason = options.get("system_reserved"), None
+    if said is None and "system_reserved" in file.names:
+        said = file.values.get("system_reserved")
+        reason = "as the configuration file says, with the legacy defaults for what that leaves out"
+        if said is None:
+            raise OptionsError(
+                "system_reserved in the configuration file holds no numbers; write it there as {ram: 2, vram: 1}"
+            )
+    elif said is None:
+        reason = "the legacy default; v2 reserves nothing unless told"
+        if not target.runs_worker:
+            return
     text = json.dumps(_effective_reserved(said), separators=(",", ":"))
     result.arguments += ["--system-reserved", text]
-    if said is None:
-        result.leftovers.append(
-            _leftover("--system-reserved", text, "added", "the legacy default; v2 reserves nothing unless told")
-        )
+    if reason:
+        result.leftovers.append(_leftover("--system-reserved", text, "added", reason))
 
 
 def _effective_reserved(said: Any) -> dict[str, Any]:
@@ -461,49 +530,90 @@ def _effective_reserved(said: Any) -> dict[str, Any]:
     if said is not None and not isinstance(said, dict):
         raise OptionsError("--system-reserved holds no JSON object; correct it in the legacy container")
     values = said or {}
-    return {
+    reserved = {
         name: values.get(name) or values.get(_LEGACY_RESERVED_OLD_NAMES[name], default)
         for name, default in _LEGACY_RESERVED.items()
     }
+    if not all(isinstance(value, (int, float)) for value in reserved.values()):
+        raise OptionsError("--system-reserved holds values that are no numbers; correct it in the legacy container")
+    return reserved
 
 
 # --- the configuration file -----------------------------------------------------------------------
 
 
-def _check_config_file(
-    given: Mapping[str, Any], keys: Sequence[str] | None, target: _Target, result: Translation
+def _translate_config(
+    path: str,
+    config: _config_file.ConfigFile | None,
+    copy: str,
+    given: Mapping[str, Any],
+    target: _Target,
+    result: Translation,
 ) -> None:
-    """The file itself is carried over untouched; what v2 reads differently in it is reported."""
-    path = given.get("config_file")
-    if path is None:
-        return
-    if keys is None:
+    """The file goes over as it is where v2 reads it as 0.7 did, else as a copy with other keys."""
+    if config is None:
         result.leftovers.append(_leftover("--config-file", path, "kept", "its contents were not checked"))
-        return
-    removed = [key for key in keys if key in REMOVED_KEYS]
-    if removed and target.release.yaml_extra_fatal:
-        cause = "{}, at which GPUStack {} ends".format(", ".join(removed), target.release.version)
+    elif config.problem:
         _problem(
             result,
-            path,
-            "config_file_keys",
-            cause,
-            "remove them from the file, without which 0.7 runs with its defaults",
+            "config_file_form",
+            f"the configuration file {path} cannot be split at its keys: {config.problem}",
+            "write every key at the beginning of a line of its own, and long texts as a block (|)",
         )
-    elif removed:
-        loss = OLLAMA if removed == ["ollama_library_base_url"] else DROPPED_OPTIONS
-        result.leftovers.append(_leftover(path, ", ".join(removed), "dropped", "v2 ignores these keys", loss))
-    metrics = [key for key in keys if key in ("metrics_port", "disable_metrics")]
-    if metrics and target.runs_worker:
-        cause = "{}, which in v2 mean the server's metrics".format(", ".join(metrics))
-        _problem(result, path, "config_file_metrics", cause, _TO_ARGUMENTS)
-    if "port" in keys and "ssl_certfile" in keys and target.role != "worker":
-        cause = "port beside ssl_certfile, which in v2 means the port without TLS"
-        _problem(result, path, "config_file_port", cause, _TO_ARGUMENTS)
+    else:
+        for name in config.names:
+            _translate_key(name, path, config.values.get(name), given, target, result)
+        result.config_edits = {name: new for name, new in result.config_edits.items() if name in config.names}
+    if result.config_edits:
+        reason = f"to the copy {copy} with the keys that v2 reads; the file itself stays as it is, and has no effect"
+        result.leftovers.append(_leftover("--config-file", path, "moved", reason))
 
 
-_TO_ARGUMENTS = "move them from the file to the legacy container's arguments, which are translated"
+def _translate_key(
+    name: str, path: str, value: Any, given: Mapping[str, Any], target: _Target, result: Translation
+) -> None:
+    item = f"{name} in {path}"
+    if name not in LEGACY_OPTIONS:
+        _check_unknown_key(name, path, target, result)
+        return
+    if name == "system_reserved" or name in result.config_edits:
+        return
+    dropped = _why_dropped(name, False if _is_off(value) else value, target)
+    if dropped:
+        result.leftovers.append(_leftover(item, value, "dropped", *dropped))
+        if not _is_ignored_key(name, target):
+            result.config_edits[name] = None
+        return
+    renamed = _renamed_option(name, given, target)
+    if renamed:
+        result.leftovers.append(_leftover(item, value, "renamed", _reason_of_name(renamed, name)))
+        result.config_edits[name] = renamed
+    if LEGACY_OPTIONS[name].kind != "integer" or str(value).isdigit():
+        result.config[renamed or name] = value
 
 
-def _problem(result: Translation, path: str, code: str, cause: str, way_out: str) -> None:
-    result.problems.append({"code": code, "cause": f"the configuration file {path} has {cause}", "way_out": way_out})
+def _check_unknown_key(name: str, path: str, target: _Target, result: Translation) -> None:
+    if name in SETTINGS_ONLY or not target.release.yaml_extra_fatal:
+        return
+    _problem(
+        result,
+        "config_file_keys",
+        f"the configuration file {path} has the key {name}, which neither GPUStack 0.7 nor this collection knows, and"
+        f" at which GPUStack {target.release.version} may end",
+        "remove it from the file; 0.7 does not start with it either",
+    )
+
+
+def _is_off(value: Any) -> bool:
+    return value is False or str(value).lower() in ("0", "f", "n")
+
+
+def _is_ignored_key(name: str, target: _Target) -> bool:
+    """Whether v2 passes over a key that means nothing to it."""
+    if name in REMOVED_KEYS:
+        return not target.release.yaml_extra_fatal
+    return name in ("host", "force_auth_localhost")
+
+
+def _problem(result: Translation, code: str, cause: str, way_out: str) -> None:
+    result.problems.append({"code": code, "cause": cause, "way_out": way_out})

@@ -63,7 +63,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     problems.extend(_plan_wrecks.refusals(views))
     for view in views:
         problems.extend(_plan_host.problems(view))
-        problems.extend(_plan_ports.refusals(view, previews[view.name].spec))
+        problems.extend(_plan_ports.refusals(view, previews[view.name]))
         problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
         problems.extend(
             view.problem(each["code"], each["cause"], each["way_out"]) for each in previews[view.name].problems
@@ -140,21 +140,22 @@ def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
     """The new container as the target will make it: what does not go over as it was, and what cannot go over at all."""
     installation = view.installation
     if not view.will_switch or installation is None or view.release is None or installation["options_problem"]:
-        return _container_spec.Built({}, [], [])
+        return _container_spec.Built.nothing()
     settings = {
         "image": view.settings.image,
         "container_name": view.settings.choice(view.name, "container_name"),
         "network": view.settings.choice(view.name, "network"),
         "extra_args": view.settings.choice(view.name, "extra_args"),
         "extra_env": view.settings.choice(view.name, "extra_env"),
-        "config_file_keys": (installation.get("config_file") or {}).get("option_names"),
+        "config_file": installation.get("config_file"),
+        "data_dir": installation["data_dir"]["container_path"],
         "watchtower": _takeover.is_watched(installation),
     }
     try:
         return _container_spec.preview(installation, view.release, flags, settings)
     except (_container_spec.SpecError, _options.OptionsError) as error:
         problem = {"code": "container", "cause": str(error), "way_out": "change that on the legacy container"}
-        return _container_spec.Built({}, [], [problem])
+        return _container_spec.Built.nothing(problem)
 
 
 def _losses(view: HostView, leftovers: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -201,7 +202,7 @@ def _warnings(
 ) -> list[Problem]:
     found = [*_plan_fleet.warnings(views), *_plan_wrecks.warnings(views)]
     for view in views:
-        found.extend(_plan_ports.warnings(view, previews[view.name].spec))
+        found.extend(_plan_ports.warnings(view, previews[view.name]))
         found.extend(_plan_gpus.warnings(view, verdicts[view.name]))
         if view.will_switch and view.installation is not None:
             found.extend(view.problem(*each) for each in _takeover.warnings(view.installation))

@@ -8,7 +8,7 @@ On a network of its own, a container reaches the host's addresses by published p
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Iterable, Iterator, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _container_spec, _plan_wrecks
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
@@ -18,11 +18,11 @@ DATABASE = "PostgreSQL"
 GATEWAY = "gateway"
 
 
-def refusals(view: HostView, spec: Mapping[str, Any]) -> Iterator[Problem]:
+def refusals(view: HostView, built: _container_spec.Built) -> Iterator[Problem]:
     """Ports that v2 wants and that somebody other than the legacy container holds."""
     if view.node["journal"]["outcome"] == "unfinished":
         return
-    wanted = _wanted(view, spec)
+    wanted = _wanted(view, built)
     # What the legacy container holds is free once it has stopped; of one that does not run, nothing is.
     held = _legacy(view) if view.installation and view.installation["running"] else set()
     for port in sorted(set(view.node["ports"]) & set(wanted) - held - _plan_wrecks.ports(view)):
@@ -34,9 +34,9 @@ def refusals(view: HostView, spec: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
-def warnings(view: HostView, spec: Mapping[str, Any]) -> Iterator[Problem]:
+def warnings(view: HostView, built: _container_spec.Built) -> Iterator[Problem]:
     """Ports on which nothing of GPUStack has listened here so far."""
-    wanted, legacy = _wanted(view, spec), _legacy(view)
+    wanted, legacy = _wanted(view, built), _legacy(view)
     new = {port: service for port, service in wanted.items() if port not in legacy}
     if not new:
         return
@@ -70,11 +70,12 @@ def ranges(ports: Iterable[int]) -> str:
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
-def _wanted(view: HostView, spec: Mapping[str, Any]) -> dict[int, str]:
+def _wanted(view: HostView, built: _container_spec.Built) -> dict[int, str]:
     """Port -> service, of a v2 container that shares the host's network."""
-    if not spec or view.release is None or spec["network_mode"] != "host":
+    if not built.spec or view.release is None or built.spec["network_mode"] != "host":
         return {}
-    return {each.port: each.service for each in _container_spec.listeners_of(spec, view.release, view.role or "")}
+    listeners = _container_spec.listeners_of(built.spec, view.release, view.role or "", built.config)
+    return {each.port: each.service for each in listeners}
 
 
 def _legacy(view: HostView) -> set[int]:
@@ -86,5 +87,6 @@ def _legacy(view: HostView) -> set[int]:
     if view.is_server:
         ports.add(int(installation["server"]["port"]))
     if view.runs_worker:
-        ports.update((int(installation["worker"]["port"]), 10151), range(40000, 40096))
+        worker = installation["worker"]
+        ports.update((int(worker["port"]), int(worker["metrics_port"])), range(40000, 40096))
     return ports

@@ -14,6 +14,7 @@ import socket
 from typing import Any, Mapping, NamedTuple
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _config_file,
     _container_spec,
     _data_dir_changes,
     _going_on,
@@ -56,6 +57,8 @@ class Situation(NamedTuple):
     leftovers: list[dict[str, Any]]
     #: What an upgrade by hand left here, to be mended first.
     wreck: Wreck | None = None
+    #: The translated copy of the configuration file, with secrets; None where the file itself goes over, or is none.
+    config_copy: str | None = None
 
 
 def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
@@ -120,7 +123,8 @@ def _interrupted(
     again = _to_switch(params, reader, AGAIN, wanted, dict(legacy, Name="/" + attempt.legacy_name), needs_image, own)
     image = reader.image(params["image"]) or {}
     definition = _going_on.wanted(params, again.spec)
-    if _going_on.is_possible(own, wanted, definition, image.get("Id"), reader.inspect):
+    same_copy = again.config_copy == _read_copy(wanted)
+    if same_copy and _going_on.is_possible(own, wanted, definition, image.get("Id"), reader.inspect):
         return again._replace(action=GO_ON)
     return again
 
@@ -202,7 +206,20 @@ def _to_switch(
     if built.problems:
         causes = "; ".join(f"{problem['cause']} ({problem['way_out']})" for problem in built.problems)
         raise SwitchError(f"Container {attempt.legacy_name} cannot be turned into a v2 one: {causes}.")
-    return Situation(action, attempt, legacy, built.spec, built.leftovers, wreck)
+    copy = None
+    if built.config_edits:
+        edits, path = built.config_edits, found.facts["config_file"]["path"]
+        copy = _config_file.translated(found.config_text or "", edits, path)
+    return Situation(action, attempt, legacy, built.spec, built.leftovers, wreck, copy)
+
+
+def _read_copy(attempt: Attempt) -> str | None:
+    """The copy of the configuration file that an attempt has made."""
+    try:
+        with open(os.path.join(attempt.data_dir, _config_file.COPY_NAME), encoding="utf-8") as text:
+            return text.read()
+    except OSError:
+        return None
 
 
 def _require_image(params: Mapping[str, Any], reader: DockerReader) -> None:
@@ -250,7 +267,6 @@ def _build(
     legacy: Mapping[str, Any],
     found: Installation,
 ) -> _container_spec.Built:
-    config_file = found.facts["config_file"] or {}
     settings = {
         "image": attempt.image,
         "container_name": attempt.container_name,
@@ -265,7 +281,8 @@ def _build(
         "restart_policy": dict(attempt.lasting_policy),
         "watchtower": bool(attempt.kept_by.get("watchtower")),
         "host_hostname": socket.gethostname(),
-        "config_file_keys": config_file.get("option_names"),
+        "config_file": found.facts["config_file"],
+        "data_dir": found.facts["data_dir"]["container_path"],
     }
     release = _releases.find(attempt.release, allow_unproven=True)
     image = reader.image(legacy["Image"]) or {}

@@ -126,7 +126,7 @@ def _not_running(situation: Situation) -> list[str]:
 def _work(work: Work, situation: Situation) -> dict[str, Any]:
     if situation.action == FINISH:
         return _finish(work)
-    progress = Progress(situation.container, situation.spec)
+    progress = Progress(situation.container, situation.spec, situation.config_copy)
     try:
         if situation.action == GO_ON:
             _go_on(work, progress)

@@ -91,7 +91,7 @@ def migrate(work: Work, progress: Progress) -> dict[str, Any]:
     for line in _gates.lines_with_ticks(work.engine.follow_logs(progress.container_id)):
         if line is not None:
             first_start.feed(line)
-            _refuse(first_start, progress)
+            _refuse(work, first_start, progress)
         if first_start.schema_done or (line is None and _answers(work, progress)):
             # A release that words its log in another way is judged by schema head and rows alone.
             return {"rows": first_start.tables}
@@ -157,12 +157,14 @@ def require_unchanged_original(work: Work) -> None:
         )
 
 
-def _refuse(first_start: _log_classifier.FirstStart, progress: Progress) -> None:
+def _refuse(work: Work, first_start: _log_classifier.FirstStart, progress: Progress) -> None:
     event = first_start.problem
     if event is None:
         return
     what = "has migrated nothing" if first_start.state == _log_classifier.EMPTY else "did not start"
-    detail = _masking.mask_text(event.detail, _container_spec.secrets_of(progress.spec))
+    record = work.engine.inspect(progress.container_id)
+    secrets = _switch_steps.secrets_of(record) if record else _container_spec.secrets_of(progress.spec)
+    detail = _masking.mask_text(event.detail, secrets)
     raise _gates.GateError(f"The new server {what}: {event.cause} ({detail}). {event.way_out}.")
 
 

@@ -12,6 +12,7 @@ import uuid
 from typing import Any, Callable
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _config_file,
     _container_spec,
     _data_dir_changes,
     _endpoints,
@@ -44,6 +45,8 @@ class Progress:
 
     legacy: dict[str, Any]
     spec: dict[str, Any]
+    #: The copy of the configuration file that the new container reads, with secrets.
+    config_copy: str | None = None
     container_id: str = ""
     #: What was copied, until a manifest says it.
     files: list[_snapshot.FileRecord] = dataclasses.field(default_factory=list)
@@ -121,7 +124,7 @@ def pre_seed_identity(work: Work, _progress: Progress) -> dict[str, Any]:
     written = []
     name = params["worker_name"]
     if name and name != _read(data_dir, "worker_name"):
-        written.append(write_file(data_dir, "worker_name", name))
+        written.append(write_file(data_dir, "worker_name", name + "\n"))
     if _read(data_dir, "worker_name") is None:
         raise SwitchError(
             f"{data_dir}/worker_name does not exist and no worker_name was given: v2 would register a new worker. Give "
@@ -129,7 +132,7 @@ def pre_seed_identity(work: Work, _progress: Progress) -> dict[str, Any]:
         )
     known, own = params["worker_uuid"], _read(data_dir, "worker_uuid")
     if not own or (known and known != own):
-        written.append(write_file(data_dir, "worker_uuid", known or str(uuid.uuid4())))
+        written.append(write_file(data_dir, "worker_uuid", (known or str(uuid.uuid4())) + "\n"))
     if os.path.exists(os.path.join(data_dir, WORKER_TOKEN)):
         os.unlink(os.path.join(data_dir, WORKER_TOKEN))  # a copy lies in the backup
     return {"written": written}
@@ -151,8 +154,14 @@ def retire_legacy(work: Work, _progress: Progress) -> dict[str, Any]:
 
 
 def create(work: Work, progress: Progress) -> dict[str, Any]:
-    """Create the new container, which nothing restarts until it is accepted, and keep its definition for finalize."""
+    """Create the new container, which nothing restarts until it is accepted, and keep its definition for finalize.
+
+    The configuration file stays as it is; where v2 would misread it, the container gets a copy in the data directory,
+    which the way back sets aside like all that was not there before.
+    """
     attempt = work.attempt
+    if progress.config_copy is not None:
+        write_file(attempt.data_dir, _config_file.COPY_NAME, progress.config_copy)
     wanted = _going_on.wanted(work.params, progress.spec)
     write_atomically(attempt.spec_file, wanted)
     progress.container_id = work.engine.create(attempt.container_name, _container_spec.create_body(wanted["spec"]))
@@ -226,9 +235,15 @@ def log_text(work: Work, container_id: str) -> str:
     record = work.engine.inspect(container_id)
     if record is None:
         return ""
-    secrets = _container_spec.secrets_of(_container_spec.from_inspect(record))
+    secrets = secrets_of(record)
     lines = "\n".join(work.engine.log_tail(container_id, LOG_LINES))
     return f" Its last words:\n{_masking.mask_text(lines, secrets)}" if lines else " It printed nothing."
+
+
+def secrets_of(record: dict[str, Any]) -> list[str]:
+    """The secrets that a container was given, in its definition and in its configuration file."""
+    own = _container_spec.secrets_of(_container_spec.from_inspect(record))
+    return own + _masking.secret_values((), describe(record).settings.values)
 
 
 def _read(data_dir: str, name: str) -> str | None:
@@ -243,7 +258,7 @@ def write_file(data_dir: str, name: str, value: str) -> str:
     """A small file of the data directory, whole or not at all, for root alone; its name."""
     temporary = os.path.join(data_dir, name + ".new")
     with os.fdopen(new_file(temporary), "w", encoding="utf-8") as text:
-        text.write(value + "\n")
+        text.write(value)
         text.flush()
         os.fsync(text.fileno())
     os.rename(temporary, os.path.join(data_dir, name))

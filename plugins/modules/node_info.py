@@ -356,7 +356,9 @@ installations:
       description: What is set of the engine's V(HostConfig), by the engine's names, without mounts and secrets.
       type: dict
     config_file:
-      description: The YAML configuration file, or V(null). RV(ignore:option_names) is V(null) when that is unreadable.
+      description:
+        - The YAML configuration file, or V(null).
+        - RV(ignore:option_names) and RV(ignore:option_values) are V(null) when it cannot be read.
       type: dict
       contains:
         path:
@@ -366,6 +368,12 @@ installations:
           description: Its top-level keys.
           type: list
           elements: str
+        option_values:
+          description: Their values, secrets masked, as far as they are single ones (and C(system_reserved)).
+          type: dict
+        problem:
+          description: Why it cannot be split at its keys, or V(null).
+          type: str
     options_problem:
       description: Why arguments or configuration file cannot be understood.
       type: str
@@ -441,6 +449,9 @@ installations:
           type: str
         port:
           description: Port of its API.
+          type: int
+        metrics_port:
+          description: Port of a legacy worker's metrics.
           type: int
         ip:
           description: The address it was told to advertise, or V(null).

@@ -16,7 +16,10 @@ ruff_check() { ruff check --output-format concise --cache-dir .cache/ruff; }
 
 ruff_format() { ruff format --check --cache-dir .cache/ruff; }
 
-types() { mypy --package ansible_collections.fleetops.gpustack.plugins --package tests.lab --package tests.e2e --package tests.faults --package tests.proofs; }
+types() {
+    mypy --package ansible_collections.fleetops.gpustack.plugins --package tests.lab --package tests.e2e \
+        --package tests.faults --package tests.options --package tests.proofs
+}
 
 # ruff knows the syntax of Python 3.8, vermin its standard library.
 oldest_target() { vermin --quiet --no-tips --violations --target=3.8- plugins/modules plugins/module_utils; }

@@ -214,6 +214,7 @@ def worker(number: int) -> dict[str, Any]:
         "name_source": "hostname",
         "uuid": f"uuid-{number}",
         "port": 10150,
+        "metrics_port": 10151,
         "ip": None,
         "server_url": "http://192.0.2.1",
     }

@@ -10,7 +10,13 @@ import json
 
 import pytest
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _container_spec, _masking, _options, _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _config_file,
+    _container_spec,
+    _masking,
+    _options,
+    _releases,
+)
 
 ID = "0123456789abcdef" * 4
 IMAGE = "gpustack/gpustack:v2.2.3"
@@ -479,3 +485,27 @@ def test_the_legacy_inspect_is_not_touched(worker):
     before = copy.deepcopy(worker)
     build(worker, "worker", flags=NVIDIA, migrate=True)
     assert worker == before
+
+
+# --- the configuration file
+
+
+def config_file(text):
+    return _config_file.evidence("/etc/c.yaml", text)
+
+
+def test_a_file_that_v2_misreads_becomes_a_copy_in_the_data_directory(legacy):
+    legacy["Config"]["Cmd"] = ["--config-file", "/etc/c.yaml"]
+    built = build(legacy, version="2.0.3", config_file=config_file("enable_ray: true\nport: 81\n"), data_dir="/d")
+    assert built.spec["command"][-2:] == ["--config-file", "/d/gpustack-v2.yaml"]
+    assert built.config_edits == {"enable_ray": None}
+    assert "enable_ray in /etc/c.yaml" in items(built, "dropped")
+
+
+def test_ports_in_the_file_count(legacy):
+    legacy["Config"]["Cmd"] = ["--config-file", "/etc/c.yaml"]
+    legacy["HostConfig"].update(NetworkMode="host", PortBindings={})
+    built = build(legacy, version="2.0.0", config_file=config_file("port: 8080\n"))
+    assert [problem["code"] for problem in built.problems] == ["port_conflict"]
+    overridden = build(legacy, version="2.0.0", config_file=config_file("port: 8080\n"), extra_args=["--port", "81"])
+    assert overridden.problems == []

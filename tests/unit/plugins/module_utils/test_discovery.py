@@ -155,6 +155,8 @@ def test_a_configuration_file_is_read_through_the_mounts() -> None:
     assert installation.facts["config_file"] == {
         "path": "/config/config.yaml",
         "option_names": ["server_url", "token", "labels"],
+        "option_values": {"server_url": "http://s:8080", "token": "********"},
+        "problem": None,
     }
     assert installation.settings.get("server_url") == "http://s:8080"
     assert installation.settings.source("token") == "config"

@@ -6,11 +6,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
-from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import config_values, settings
+from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import settings
 
 
 def test_arguments_win_over_the_environment_and_that_over_the_file() -> None:
@@ -28,6 +24,20 @@ def test_the_settings_prefix_of_legacy_releases_comes_after_the_options_own() ->
     found = settings([], environment, legacy=True)
     assert (found.get("port"), found.get("data_dir")) == ("2", "/d")
     assert settings([], environment, legacy=False).get("data_dir") is None
+
+
+def test_the_settings_prefix_is_weaker_than_the_file() -> None:
+    found = settings([], {"GPU_STACK_PORT": "1", "GPU_STACK_TOKEN": "t", "GPUSTACK_HOST": "a"}, legacy=True)
+    found.add({"port": "3", "host": "b"}, "config")
+    assert [(found.get(name), found.source(name)) for name in ("port", "token", "host")] == [
+        ("3", "config"),
+        ("t", "environment"),
+        ("a", "environment"),
+    ]
+
+
+def test_no_variable_of_the_settings_prefix_names_a_configuration_file() -> None:
+    assert settings([], {"GPU_STACK_CONFIG_FILE": "/c.yaml"}, legacy=True).get("config_file") is None
 
 
 def test_an_empty_value_is_none() -> None:
@@ -50,26 +60,3 @@ def test_arguments_that_cannot_be_understood_are_read_as_far_as_they_go() -> Non
 
 def test_a_number_that_is_none_is_the_default() -> None:
     assert settings([], {"GPUSTACK_PORT": "eighty"}, legacy=True).number("port", 80) == 80
-
-
-@pytest.mark.parametrize(
-    ("line", "value"),
-    [
-        ("key: plain", "plain"),
-        ("key: plain # a comment", "plain"),
-        ("key: a#b", "a#b"),
-        ("key: 'single # quoted'", "single # quoted"),
-        ('key: "double"  # comment', "double"),
-        ('"key": 1', "1"),
-        ("key: true", True),
-        ("key: False", False),
-        ("key: null", None),
-        ("key: ~", None),
-    ],
-)
-def test_scalars_of_a_configuration_file(line: str, value: Any) -> None:
-    assert config_values(line + "\n") == {"key": value}
-
-
-def test_what_is_nested_or_commented_out_is_no_setting() -> None:
-    assert config_values("# token: a\nouter:\n  token: b\nlist:\n- c\n") == {}

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _masking, _options, _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _config_file, _masking, _options, _releases
 
 DATA = json.loads((Path(__file__).parent / "data" / "start_options.json").read_text(encoding="utf-8"))
 VERSIONS = list(_releases.RELEASES)
@@ -33,8 +35,15 @@ def accepted(version):
     return options
 
 
-def translate(argv, version="2.2.3", role="worker", environment=None, keys=None):
-    return _options.translate(argv, environment or {}, version, role, keys)
+COPY = "/var/lib/gpustack/gpustack-v2.yaml"
+
+
+def translate(argv, version="2.2.3", role="worker", environment=None, file=None):
+    """The translation; with a file, as if --config-file named one with this text."""
+    if file is None:
+        return _options.translate(argv, environment or {}, version, role)
+    argv = [*argv, "--config-file", "/etc/c.yaml"]
+    return _options.translate(argv, environment or {}, version, role, _config_file.read(file), COPY)
 
 
 def leftover(result, item):
@@ -313,13 +322,23 @@ def test_a_server_alone_reserves_nothing_unless_told():
     ]
 
 
-def test_reservations_in_the_configuration_file_stay_there():
-    result = translate(["--config-file", "/c.yaml"], keys=["system_reserved"])
-    assert "--system-reserved" not in result.arguments
+@pytest.mark.parametrize("role", ROLES)
+def test_reservations_in_the_configuration_file_are_said_whole(role):
+    result = translate([], role=role, file="system_reserved: {memory: 4}\n")
+    assert result.arguments[-4:] == ["--system-reserved", '{"ram":4,"vram":1}', "--config-file", "/etc/c.yaml"]
+    assert result.config_edits == {}
+    argument = translate(["--system-reserved", '{"ram": 9}'], role=role, file="system_reserved: {ram: 4}\n").arguments
+    assert '{"ram":9,"vram":1}' in argument
+    assert '{"ram":4,"vram":1}' not in argument
 
 
-@pytest.mark.parametrize("text", ["[]", "3"])
-def test_a_reservation_that_is_no_object_is_refused(text):
+def test_reservations_that_cannot_be_read_are_refused():
+    with pytest.raises(_options.OptionsError, match="write it there as"):
+        translate([], file="system_reserved: {ram: lots}\n")
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"ram": "4"}', '{"ram": [4]}'])
+def test_a_reservation_that_is_no_object_of_numbers_is_refused(text):
     with pytest.raises(_options.OptionsError, match="correct it"):
         translate(["--system-reserved", text])
 
@@ -414,35 +433,137 @@ def test_a_broken_variable_is_refused():
         translate([], environment={"GPUSTACK_SYSTEM_RESERVED": "{"})
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "setting", ["ALLOW_ORIGINS", "ENABLE_HF_XET", "JWT_SECRET_KEY", "RESOURCES", "RPC_SERVER_ARGS"]
+)
+def test_variables_that_only_v2_reads_do_not_go_over(version, setting):
+    name = "GPUSTACK_" + setting
+    result = translate([], version, "server", {name: "s3cr3t-value", "GPUSTACK_DB_POOL_SIZE": "9"})
+    assert result.environment == {"GPUSTACK_DB_POOL_SIZE": "9"}
+    assert leftover(result, name)["loss"] is None
+
+
+def test_the_settings_variable_that_0_7_reads_is_not_hidden_by_the_one_that_it_does_not():
+    environment = {"GPU_STACK_JWT_SECRET_KEY": "k3y-material", "GPUSTACK_JWT_SECRET_KEY": "another"}
+    assert translate([], role="server", environment=environment).environment == {
+        "GPUSTACK_JWT_SECRET_KEY": "k3y-material"
+    }
+
+
+def test_removed_settings_with_the_old_prefix_are_losses_too():
+    result = translate([], role="server", environment={"GPU_STACK_RPC_SERVER_ARGS": '["-x"]'})
+    assert result.environment == {}
+    assert leftover(result, "GPU_STACK_RPC_SERVER_ARGS")["loss"] == _options.DROPPED_OPTIONS
+
+
+def test_the_configuration_file_is_stronger_than_the_old_prefix():
+    result = translate([], role="server", environment={"GPU_STACK_PORT": "1"}, file="port: 2\n")
+    assert result.environment == {}
+    assert "the configuration file overrides it" in leftover(result, "GPU_STACK_PORT")["reason"]
+
+
+def test_no_variable_of_the_old_prefix_names_a_configuration_file():
+    assert translate([], role="server", environment={"GPU_STACK_CONFIG_FILE": "/c"}).environment == {}
+
+
 # --- the configuration file
 
 
-@pytest.mark.parametrize(("version", "fatal"), [("2.0.3", True), ("2.1.2", True), ("2.2.0", False)])
-def test_keys_that_v2_does_not_know(version, fatal):
-    result = translate(["--config-file", "/c.yaml"], version, "server", keys=["port", "enable_ray"])
-    assert [problem["code"] for problem in result.problems] == (["config_file_keys"] if fatal else [])
-    losses = [each["loss"] for each in result.leftovers if each["item"] == "/c.yaml"]
-    assert losses == ([] if fatal else [_options.DROPPED_OPTIONS])
+def test_a_file_that_v2_reads_alike_goes_over_as_it_is():
+    result = translate([], "2.0.3", "server", file="debug: true\nhost: 0.0.0.0\nforce_auth_localhost: true\nport: 81\n")
+    assert result.arguments == ["--config-file", "/etc/c.yaml"]
+    assert (result.config_edits, result.problems) == ({}, [])
+    assert result.config == {"debug": True, "force_auth_localhost": True, "port": "81"}
 
 
-def test_keys_that_mean_something_else_in_v2():
-    keys = ["metrics_port", "port", "ssl_certfile"]
-    assert [each["code"] for each in translate(["--config-file", "/c"], role="both", keys=keys).problems] == [
-        "config_file_metrics",
-        "config_file_port",
-    ]
-    assert translate(["--config-file", "/c"], role="server", keys=["metrics_port"]).problems == []
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("key", _options.REMOVED_KEYS)
+def test_keys_that_v2_does_not_know_are_left_out_where_they_are_fatal(version, key):
+    result = translate([], version, "server", file=f"{key}: something\ntoken: t0ken-value\n")
+    fatal = version < "2.2"
+    assert result.config_edits == ({key: None} if fatal else {})
+    assert result.arguments == ["--config-file", COPY if fatal else "/etc/c.yaml"]
+    found = leftover(result, f"{key} in /etc/c.yaml")
+    assert found["loss"] == (_options.OLLAMA if key == "ollama_library_base_url" else _options.DROPPED_OPTIONS)
+    assert "t0ken-value" not in json.dumps(result.leftovers)
+    assert [each["action"] for each in result.leftovers if each["item"] == "--config-file"] == ["moved"] * fatal
+
+
+@pytest.mark.parametrize("value", ["false", "no", "off", "0", "False"])
+def test_a_switched_off_key_is_no_loss(value):
+    result = translate([], "2.0.3", "server", file=f"enable_ray: {value}\n")
+    assert result.config_edits == {"enable_ray": None}
+    assert leftover(result, "enable_ray in /etc/c.yaml")["loss"] is None
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "edits"),
+    [
+        ("worker", "metrics_port: 1\n", {"metrics_port": "worker_metrics_port"}),
+        ("both", "disable_metrics: true\n", {"disable_metrics": "disable_worker_metrics"}),
+        ("server", "metrics_port: 1\ndisable_metrics: true\n", {"metrics_port": None, "disable_metrics": None}),
+        ("server", "port: 8443\nssl_certfile: /c\nssl_keyfile: /k\n", {"port": "tls_port"}),
+        ("worker", "port: 8443\nssl_certfile: /c\n", {}),
+        ("server", "database_url: sqlite:////d/database.db\n", {"database_url": None}),
+        ("server", "database_url: postgresql://h/d\n", {}),
+        ("worker", "worker_name: w\n", {"worker_name": None}),
+        ("worker", "worker_name: w\nenable_ray: true\n", {"worker_name": None}),
+    ],
+)
+def test_keys_become_what_the_options_become(role, text, edits):
+    result = translate([], "2.2.3", role, file=text)
+    assert result.config_edits == edits
+    assert result.arguments[-1] == (COPY if edits else "/etc/c.yaml")
+
+
+def test_arguments_and_file_are_seen_together():
+    result = translate(["--port", "8443"], role="server", file="ssl_certfile: /c\nssl_keyfile: /k\n")
+    assert result.arguments[:2] == ["--tls-port", "8443"]
+    result = translate(["--ssl-certfile", "/c", "--ssl-keyfile", "/k"], role="server", file="port: 8443\n")
+    assert result.config_edits == {"port": "tls_port"}
+    assert result.config == {"tls_port": "8443"}
+
+
+def test_a_list_that_goes_by_a_weak_variable_hides_the_files():
+    result = translate(["--allow-origins", "*"], role="server", file="allow_origins: [a]\nallow_headers: [b]\n")
+    assert result.environment == {"GPUSTACK_ALLOW_ORIGINS": '["*"]'}
+    assert result.config_edits == {"allow_origins": None}
+    assert translate(["--allow-origins", "*"], role="server", file="port: 1\n").config_edits == {}
+
+
+def test_an_empty_variable_hides_the_files_key():
+    result = translate([], role="server", environment={"GPUSTACK_HOST": ""}, file="host: 10.0.0.1\n")
+    assert result.config_edits == {"host": None}
+
+
+def test_a_file_that_an_environment_names():
+    config = _config_file.read("enable_ray: true\n")
+    result = _options.translate([], {"GPUSTACK_CONFIG_FILE": "/etc/c.yaml"}, "2.0.3", "server", config, COPY)
+    assert (result.arguments, result.environment) == ([], {"GPUSTACK_CONFIG_FILE": COPY})
+
+
+@pytest.mark.parametrize(("version", "refused"), [("2.0.3", True), ("2.1.2", True), ("2.2.0", False)])
+def test_a_key_that_nobody_knows_is_refused_where_it_is_fatal(version, refused):
+    result = translate([], version, "server", file="prot: 80\n")
+    assert [problem["code"] for problem in result.problems] == ["config_file_keys"] * refused
+    assert translate([], version, "server", file="jwt_secret_key: k\nresources: {}\n").problems == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_file_that_cannot_be_split_at_its_keys_is_refused(version):
+    (problem,) = translate([], version, "server", file="{enable_ray: true}\n").problems
+    assert problem["code"] == "config_file_form"
+    assert "/etc/c.yaml" in problem["cause"]
+    assert "line" in problem["way_out"]
 
 
 def test_a_file_that_was_not_read_is_named():
     assert "not checked" in leftover(translate(["--config-file", "/c"]), "--config-file")["reason"]
 
 
-def test_top_level_keys_of_a_file():
-    text = (
-        "# comment: no\nport: 80\nallow_origins:\n  - a\n  nested: x\n'token': t\nsystem_reserved: {ram: 2}\nurl:no\n"
-    )
-    assert _options.config_keys(text) == ["port", "allow_origins", "token", "system_reserved"]
+def test_a_value_that_is_no_number_is_no_port():
+    assert translate([], role="server", file="port: eighty\n").config == {}
 
 
 # --- settings and extra arguments
@@ -510,3 +631,47 @@ def test_no_secret_is_in_arguments_or_leftovers(options):
 def test_any_argument_list_is_understood_or_refused(argv):
     with contextlib.suppress(_options.OptionsError):
         _options.parse(argv)
+
+
+def recorded_parser(version):
+    """A parser with the options that a v2 release has by the recorded table; the real ones are asked end to end."""
+    parser = argparse.ArgumentParser(exit_on_error=False) if sys.version_info >= (3, 9) else argparse.ArgumentParser()
+    kinds = {"flag": {"action": "store_true"}, "list": {"action": "append"}, "integer": {"type": int}}
+    for name, about in accepted(version).items():
+        parser.add_argument(name, **kinds.get(about["kind"], {"type": json.loads} if about["kind"] == "json" else {}))
+    return parser
+
+
+@st.composite
+def legacy_arguments(draw):
+    """Any argument list that 0.7 takes, by the recorded table."""
+    argv = []
+    for name in draw(st.lists(st.sampled_from(sorted(LEGACY)), max_size=8)):
+        kind, letter = LEGACY[name]["kind"], LEGACY[name]["letter"]
+        values = {
+            "integer": st.integers(0, 70000).map(str),
+            "json": st.dictionaries(st.sampled_from(["ram", "vram", "memory"]), st.integers(0, 9)).map(json.dumps),
+        }
+        if kind == "flag":
+            argv.append(draw(st.sampled_from([each for each in (name, letter) if each])))
+        else:
+            value = draw(values.get(kind, WORDS))
+            argv += [f"{name}={value}"] if value.startswith("-") or draw(st.booleans()) else [name, value]
+    return argv
+
+
+@given(argv=legacy_arguments(), version=st.sampled_from(VERSIONS), role=st.sampled_from(ROLES))
+@settings(max_examples=200, deadline=None)
+def test_any_legacy_argument_list_becomes_one_that_v2_has_the_options_for(argv, version, role):
+    result = translate(argv, version, role)
+    found, unknown = recorded_parser(version).parse_known_args(result.arguments)
+    assert unknown == []
+    variables = {about["environment"] for about in accepted(version).values()}
+    prefix = _releases.RELEASES[version].settings_prefix
+    lists = {
+        prefix + name[2:].replace("-", "_").upper()
+        for name, about in accepted(version).items()
+        if about["kind"] == "list"
+    }
+    assert set(result.environment) <= variables | lists
+    assert vars(found)["ray_port_range"] is None  # what --ray-port would be taken for

@@ -9,6 +9,7 @@ from typing import Any, Dict
 
 import pytest
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _config_file
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan import make_plan
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import plan_evidence
 
@@ -423,3 +424,41 @@ def test_accepted_losses_are_listed_and_do_not_block() -> None:
     plan = make_plan(fleet, plan_evidence.settings(accept_losses=("ollama",)))
     assert plan["refusals"] == []
     assert plan["losses"] == [{"host": "s", "class": "ollama", "items": ["a", "b"], "accepted": True}]
+
+
+# --- the configuration file
+
+
+def with_file(fleet: Fleet, text: str) -> Fleet:
+    legacy(fleet, "s")["args"] += ["--config-file", "/etc/c.yaml"]
+    legacy(fleet, "s")["config_file"] = _config_file.evidence("/etc/c.yaml", text)
+    return fleet
+
+
+def test_keys_that_v2_gives_up_are_losses_to_accept() -> None:
+    fleet = with_file(plan_evidence.fleet(), "enable_ray: true\ntoken: s3cr3t-value\n")
+    assert codes(fleet, release="2.0.3") == {("s", "loss")}
+    plan = make_plan(fleet, plan_evidence.settings(release="2.0.3", accept_losses=("dropped_options",)))
+    assert plan["refusals"] == []
+    assert [loss["items"] for loss in plan["losses"]] == [["enable_ray in /etc/c.yaml"]]
+    assert "s3cr3t-value" not in str(plan)
+
+
+def test_a_file_that_cannot_be_split_at_its_keys_is_refused_by_host() -> None:
+    assert codes(with_file(plan_evidence.fleet(), "{port: 80}\n")) == {("s", "config_file_form")}
+
+
+def test_a_port_that_the_file_says_is_looked_at() -> None:
+    fleet = with_file(plan_evidence.fleet(), "port: 9090\n")
+    fleet["s"]["ports"] = [9090]
+    legacy(fleet, "s")["running"] = False
+    assert codes(fleet) == {("s", "port_taken")}
+
+
+def test_the_port_of_the_legacy_workers_own_metrics_is_free_once_it_has_stopped() -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "w1")["args"] += ["--metrics-port", "10188"]
+    fleet["w1"]["ports"] += [10188]
+    assert codes(fleet) == {("w1", "port_taken")}
+    legacy(fleet, "w1")["worker"]["metrics_port"] = 10188
+    assert codes(fleet) == set()

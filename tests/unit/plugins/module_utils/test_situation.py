@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _config_file,
     _container_spec,
     _going_on,
     _host_facts,
@@ -498,3 +499,52 @@ def test_a_way_back_takes_acceptance_away(make: Any) -> None:
     entries = _journal.read_entries(host.params["state_dir"])
     assert _situation.accepted(entries) is False
     assert from_entries(entries).name == RUN
+
+
+# --- the configuration file
+
+
+@pytest.fixture
+def make_configured(make: Any, data_dir: Path) -> Any:
+    """A server with a configuration file of this text in its data directory."""
+
+    def made(text: str) -> Host:
+        (data_dir / "c.yaml").write_text(text)
+        host: Host = make(["--disable-worker", "--config-file", "/var/lib/gpustack/c.yaml"])
+        host.params["release"] = "2.0.3"
+        return host
+
+    return made
+
+
+def test_a_file_that_v2_reads_alike_is_not_copied(make_configured: Any) -> None:
+    found = make_configured("debug: true\n").assess()
+    assert found.config_copy is None
+    assert "/var/lib/gpustack/c.yaml" in found.spec["command"]
+
+
+def test_the_copy_is_made_on_the_host_with_its_secrets_which_show_nowhere_else(make_configured: Any) -> None:
+    text = "token: s3cr3t-value  # ours\nenable_ray: true\n"
+    found = make_configured(text).assess()
+    assert found.config_copy is not None
+    assert found.config_copy.split("\n", 1)[1] == "token: s3cr3t-value  # ours\n"
+    assert f"/var/lib/gpustack/{_config_file.COPY_NAME}" in found.spec["command"]
+    assert "s3cr3t-value" not in json.dumps([found.spec, found.leftovers])
+
+
+def test_a_file_of_a_form_that_is_not_understood_is_refused(make_configured: Any) -> None:
+    assert "write every key at the beginning of a line" in refusal(make_configured("{enable_ray: true}\n"))
+
+
+def test_a_copy_that_is_not_what_the_file_says_now_is_not_gone_on_with(
+    make_configured: Any, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = make_configured("enable_ray: true\nport: 81\n")
+    monkeypatch.setattr(_going_on, "is_possible", lambda *args: True)
+    copy = host.assess().config_copy
+    host.journal()
+    assert host.assess().action == _situation.AGAIN
+    (data_dir / _config_file.COPY_NAME).write_text(copy)
+    assert host.assess().action == _situation.GO_ON
+    (data_dir / "c.yaml").write_text("enable_ray: true\nport: 82\n")
+    assert host.assess().action == _situation.AGAIN

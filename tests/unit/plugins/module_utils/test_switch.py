@@ -20,6 +20,7 @@ from typing import Any, Iterator
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _config_file,
     _container_spec,
     _going_on,
     _journal,
@@ -92,6 +93,7 @@ class Host:
             "start": True,
             "accept_losses": [],
         }
+        self.config_copy: str | None = None
         self.before = self.files()
 
     def started(self, record: dict[str, Any]) -> None:
@@ -122,7 +124,9 @@ class Host:
         attempt = from_entries(entries) if entries else self.attempt()
         return _switch._work(
             self.work(attempt, writer),
-            _situation.Situation(self.action(attempt, entries), attempt, self.legacy, self.spec(), []),
+            _situation.Situation(
+                self.action(attempt, entries), attempt, self.legacy, self.spec(), [], config_copy=self.config_copy
+            ),
         )
 
     def action(self, attempt: Attempt, entries: list[dict[str, Any]]) -> str:
@@ -563,3 +567,38 @@ def _telling(host: Host, call: Any, pipe: int) -> Any:
         return answer
 
     return told
+
+
+# --- the configuration file
+
+
+def test_the_copy_of_the_configuration_file_lies_in_the_data_directory_for_root_alone(host: Host) -> None:
+    host.config_copy = "# made\nworker_metrics_port: 1\n"
+    seen: list[str] = []
+    host.engine.on_start = lambda record: seen.append((host.data / _config_file.COPY_NAME).read_text())
+    host.run()
+    assert seen == [host.config_copy]
+    assert (host.data / _config_file.COPY_NAME).stat().st_mode & 0o777 == 0o600
+    assert host.config_copy not in (host.state / "journal.jsonl").read_text()
+
+
+def test_the_way_back_sets_the_copy_aside(host: Host) -> None:
+    host.config_copy = "token: s3cr3t-value\n"
+    assert host.run("start:after:raise")["outcome"] == "restored"
+    assert_legacy(host)
+    (kept,) = host.data.glob(f".gpustack-v2-*/{_config_file.COPY_NAME}")
+    assert kept.read_text() == host.config_copy
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_copy_goes_aside_also_where_the_old_release_ran_since(host: Host) -> None:
+    host.config_copy = "debug: true\n"
+    host.run()
+    host.engine.records[host.legacy["Id"]]["State"]["StartedAt"] = "2027-01-01T00:00:00.000000000Z"
+    host.go_back()
+    assert not (host.data / _config_file.COPY_NAME).exists()
+
+
+def test_an_attempt_that_needs_no_copy_leaves_none(host: Host) -> None:
+    host.run()
+    assert not (host.data / _config_file.COPY_NAME).exists()
