@@ -17,6 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.plugin_utils import _remote_f
 
 SPEC: dict[str, dict[str, Any]] = {
     "source": {"type": "dict", "required": True},
+    "files": {"type": "list", "elements": "dict", "required": True},
     "dest": {"type": "path", "required": True},
 }
 _MIB = 1024 * 1024
@@ -34,13 +35,13 @@ class ActionModule(ActionBase):
         # What is read here are secrets: the connection must not print it, however verbose the run is.
         self._connection._play_context.no_log = True
         try:
-            result.update(self._fetch(arguments["source"], arguments["dest"]))
+            result.update(self._fetch(arguments["source"], arguments["files"], arguments["dest"]))
         except (_transfer_copy.TransferError, _remote_file.RemoteFileError, _snapshot.SnapshotError, OSError) as error:
             raise AnsibleActionFail(f"The source was not fetched: {error}") from error
         return result
 
-    def _fetch(self, source: dict[str, Any], dest: str) -> dict[str, Any]:
-        here, files = _transfer_copy.spooled(source, os.path.abspath(dest))
+    def _fetch(self, source: dict[str, Any], wanted: list[dict[str, Any]], dest: str) -> dict[str, Any]:
+        here, files = _transfer_copy.spooled(_transfer_copy.limited(source, wanted), os.path.abspath(dest))
         lacking = [each for each in files if not _transfer_copy.is_whole(each["target"], each)]
         size = 0
         if lacking and not self._task.check_mode:

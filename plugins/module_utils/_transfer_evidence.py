@@ -134,7 +134,7 @@ def _require_links_away(layout: Layout, cache: bool) -> None:
         return
     if layout.cache_links:
         raise SourceError(
-            "its caches hold what is no regular file ({}); pack the files themselves (tar: --dereference, on macOS -L), "
+            "its caches hold links or the like ({}); pack the files themselves (tar: --dereference, on macOS -L), "
             "or leave the caches out (gpustack_transfer_cache: false).".format(", ".join(layout.cache_links[:5]))
         )
     clashes = _transfer_layout.twice_in_cache(layout.cache)

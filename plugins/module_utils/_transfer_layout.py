@@ -109,9 +109,9 @@ def _is_settings(entry: Entry) -> bool:
 def _no_root(roots: Sequence[str]) -> str:
     if not roots:
         return (
-            "there is no database.db in it, so it is no data directory of a GPUStack 0.x server; name the folder that holds "
-            "database.db, or an archive of it (macOS: /Library/Application Support/GPUStack or /var/lib/gpustack, "
-            r"Windows: C:\ProgramData\GPUStack or %APPDATA%\gpustack)."
+            "there is no database.db in it, so it is no data directory of a GPUStack 0.x server; name the folder that "
+            "holds database.db, or an archive of it (macOS: /Library/Application Support/GPUStack, /var/lib/gpustack; "
+            r"Windows: C:\ProgramData\GPUStack, %APPDATA%\gpustack)."
         )
     return "it holds several data directories ({}); name, or pack, the one that is meant.".format(
         ", ".join(root or "." for root in roots)

@@ -23,6 +23,12 @@ options:
         O(fleetops.gpustack.transfer_info#module:whole).
     type: dict
     required: true
+  files:
+    description:
+      - The files to copy, as RV(fleetops.gpustack.transfer_backup#module:missing) has them. Of an archive all is copied.
+    type: list
+    elements: dict
+    required: true
   dest:
     description:
       - Directory on the controller. It must not be writable by others, and must not be a symbolic link.
@@ -52,6 +58,7 @@ EXAMPLES = r"""
 - name: Bring it to the controller
   fleetops.gpustack.transfer_fetch:
     source: "{{ looked.source }}"
+    files: "{{ target.missing }}"
     dest: /srv/transfer
   delegate_to: mac.example.com
   no_log: true
@@ -60,7 +67,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 source:
-  description: O(source) with the paths on the controller.
+  description: O(source) of these files alone, with their paths on the controller.
   returned: success
   type: dict
 copied:

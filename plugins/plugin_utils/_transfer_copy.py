@@ -65,6 +65,16 @@ def with_paths(source: Mapping[str, Any], files: Iterable[Mapping[str, Any]]) ->
     return [{**each, "path": place["path"], "inside": place.get("inside", True)} for each, place in found]
 
 
+def limited(source: Mapping[str, Any], files: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A source of these files alone."""
+    names = {(each["kind"], each["name"]) for each in files}
+    return {
+        **source,
+        "files": [each for each in source["files"] if (each["kind"], each["name"]) in names],
+        "cache": [each for each in source["cache"] if ("cache", each["name"]) in names],
+    }
+
+
 def spooled(source: Mapping[str, Any], spool: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """A host's source as one of the controller's, and the files that are to be fetched for it."""
     if source["form"] != _transfer_source.FOLDER:
