@@ -25,7 +25,7 @@ options:
     required: true
   files:
     description:
-      - The files to copy, as RV(fleetops.gpustack.transfer_backup#module:missing) has them. Of an archive all is copied.
+      - The files to copy, as RV(fleetops.gpustack.transfer_backup#module:missing) has them. An archive is copied whole.
     type: list
     elements: dict
     required: true

@@ -24,7 +24,9 @@ def plist(*arguments: str, form: Any = plistlib.FMT_XML, **variables: str) -> di
 
 @pytest.mark.parametrize("form", [plistlib.FMT_XML, plistlib.FMT_BINARY])
 def test_a_property_list_says_what_the_server_was_started_with(form: Any) -> None:
-    files = plist("--port", "8080", "--token", SECRET, "--debug", "--data-dir", "/x", form=form, PATH="/bin", HF_TOKEN="h")
+    files = plist(
+        "--port", "8080", "--token", SECRET, "--debug", "--data-dir", "/x", form=form, PATH="/bin", HF_TOKEN="h"
+    )
     found = _transfer_settings.read(files)
     assert found.arguments == ["--disable-worker", "--debug", "--port", "8080"]
     assert found.environment == {"HF_TOKEN": "h", "GPUSTACK_TOKEN": SECRET}
@@ -33,7 +35,9 @@ def test_a_property_list_says_what_the_server_was_started_with(form: Any) -> Non
 
 
 def test_an_environment_file_of_windows_has_windows_lines() -> None:
-    text = b"\xef\xbb\xbf# made by install.ps1\r\nGPUSTACK_PORT=8080\r\nHTTPS_PROXY='http://p:1'\r\nAPPDATA=C:\\x\r\n\r\n"
+    text = (
+        b"\xef\xbb\xbf# made by install.ps1\r\nGPUSTACK_PORT=8080\r\nHTTPS_PROXY='http://p:1'\r\nAPPDATA=C:\\x\r\n\r\n"
+    )
     found = _transfer_settings.read({"gpustack.env": text})
     assert found.arguments == ["--disable-worker", "--port", "8080"]
     assert found.environment == {"HTTPS_PROXY": "http://p:1"}
@@ -45,11 +49,17 @@ def test_the_helpers_file_has_the_programs_own_keys() -> None:
     found = _transfer_settings.read({"config.yaml": text})
     assert found.arguments == ["--disable-worker", "--port", "9090"]
     assert found.environment == {"GPUSTACK_TOKEN": "abc"}
-    assert found.dropped == ["allow_origins: no plain value", "worker_name: of the worker or the host that stays behind"]
+    assert found.dropped == [
+        "allow_origins: no plain value",
+        "worker_name: of the worker or the host that stays behind",
+    ]
 
 
 def test_arguments_win_over_the_environment_and_both_over_the_file() -> None:
-    files = {**plist("--port", "1", GPUSTACK_PORT="2", GPUSTACK_DEBUG="true"), "config.yaml": b"port: 3\ndebug: false\n"}
+    files = {
+        **plist("--port", "1", GPUSTACK_PORT="2", GPUSTACK_DEBUG="true"),
+        "config.yaml": b"port: 3\ndebug: false\n",
+    }
     assert _transfer_settings.read(files).arguments == ["--disable-worker", "--debug", "--port", "1"]
 
 

@@ -99,9 +99,7 @@ def test_a_link_in_a_zip_is_a_link(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [tar_of, zip_of])
 @pytest.mark.parametrize("name", ["/etc/cron.d/x", "../x", "a/../../x", "C:\\x", "c:/x"])
-def test_a_member_that_leads_out_spoils_the_whole_archive(
-    tmp_path: Path, make: Callable[..., Path], name: str
-) -> None:
+def test_a_member_that_leads_out_spoils_the_whole_archive(tmp_path: Path, make: Callable[..., Path], name: str) -> None:
     path = make(tmp_path / "a", members={"database.db": b"x", name: b"y"})
     with pytest.raises(source.SourceError, match="leads out of it"):
         listed(path)
