@@ -175,11 +175,16 @@ def _by_lsof(run: RunCommand, paths: Sequence[str]) -> list[int]:
 
 def _settings_files(request: Request, source: Source, layout: Layout) -> dict[str, tuple[str, bool, bytes]]:
     """By the name that they get: the path, whether that is in the source, and what is in it."""
-    found = {}
-    for entry in layout.settings:
-        found[os.path.basename(entry.name)] = (entry.member, True, b"".join(_transfer_source.blocks(source, entry)))
-    for path in _beside(request, source, layout):
-        found[os.path.basename(path)] = (path, False, _content(path))
+    inside = [(entry.member, True, b"".join(_transfer_source.blocks(source, entry))) for entry in layout.settings]
+    found: dict[str, tuple[str, bool, bytes]] = {}
+    for each in [*inside, *((path, False, _content(path)) for path in _beside(request, source, layout))]:
+        name = os.path.basename(each[0].replace("\\", "/"))
+        if name in found:
+            raise SourceError(
+                f"there are several {name} ({found[name][0]}, {each[0]}), and only one can be the server's; name "
+                "that in gpustack_transfer_settings, and leave the other out."
+            )
+        found[name] = each
     return found
 
 

@@ -33,8 +33,6 @@ _PLACES = (
     ("programdata/gpustack", WINDOWS, DESKTOP),
     ("appdata/roaming/gpustack", WINDOWS, SCRIPT),
 )
-#: Where macOS's own installers leave the settings.
-_MACOS_SETTINGS = (PLIST, HELPER_CONFIG)
 
 
 class Layout(NamedTuple):
@@ -99,7 +97,7 @@ def _is_database(entry: Entry) -> bool:
 
 def _is_settings(entry: Entry) -> bool:
     name = posixpath.basename(entry.name)
-    if entry.kind != FILE:
+    if entry.kind != FILE or CACHE in entry.name.lower().split("/"):
         return False
     if name == HELPER_CONFIG:
         return "gpustack" in posixpath.basename(posixpath.dirname(entry.name)).lower() or "/" not in entry.name

@@ -64,6 +64,7 @@ options:
     type: bool
     default: false
 notes:
+  - Which processes have the files open, only root sees of all of them.
   - The result has hashes of files that hold secrets. Call it with C(no_log) where the output is kept.
 seealso:
   - module: fleetops.gpustack.transfer_fetch

@@ -72,5 +72,7 @@ def test_a_name_cannot_be_a_file_and_a_directory() -> None:
 
 
 def test_a_settings_file_elsewhere_is_no_setting() -> None:
-    found = _transfer_layout.detect(entries("database.db", "cache/huggingface/x/config.yaml", "helm/config.yaml"))
+    found = _transfer_layout.detect(
+        entries("database.db", "cache/huggingface/gpustack/config.yaml", "helm/config.yaml")
+    )
     assert found.settings == []

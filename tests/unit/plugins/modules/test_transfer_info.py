@@ -153,6 +153,12 @@ def test_a_settings_file_that_is_not_there_is_named(mac: Mac) -> None:
     assert "/no/such.plist cannot be read" in mac.read(settings=["/no/such.plist"])["msg"]
 
 
+def test_two_settings_files_of_one_name_are_refused(mac: Mac) -> None:
+    other = mac.root / "ai.gpustack.plist"
+    other.write_bytes(b"")
+    assert "there are several ai.gpustack.plist" in mac.read(settings=[str(other)])["msg"]
+
+
 def test_settings_from_elsewhere_travel_too(mac: Mac) -> None:
     helper = mac.root / "config.yaml"
     helper.write_text("disable_update_check: true\n")
