@@ -116,7 +116,7 @@ def test_a_tar_of_a_mac_becomes_a_serving_server(
 
 def test_the_bytes_are_those_of_the_source_and_private(fleet: Fleet, files: dict[str, bytes]) -> None:
     server = fleet.host("server")
-    (backup,) = server.exec_root("ls", "-d", f"{BACKUPS}/transfer-*").split()
+    (backup,) = (f"{BACKUPS}/{name}" for name in server.exec_root("ls", BACKUPS).split())
     copied = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name != "database.db-shm"}
     assert outside.sha256(server, *(f"{backup}/data/{name}" for name in files)) == {
         f"{backup}/data/{name}": sha256 for name, sha256 in copied.items()
