@@ -9,8 +9,6 @@ whatever the size, and nothing is laid down on the host for another user to read
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import posixpath
 import shlex
@@ -21,10 +19,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
-from ansible_collections.fleetops.gpustack.plugins.plugin_utils import _backup_copy
+from ansible_collections.fleetops.gpustack.plugins.plugin_utils import _backup_copy, _remote_file
 
-#: A block travels as text through the ssh client, which gathers it in memory.
-BLOCK = 4 * 1024 * 1024
 SPEC: dict[str, dict[str, Any]] = {
     "path": {"type": "str", "required": True},
     "dest": {"type": "path", "required": True},
@@ -46,7 +42,7 @@ class ActionModule(ActionBase):
         self._connection._play_context.no_log = True
         try:
             result.update(self._fetch(arguments["path"].rstrip("/"), arguments["dest"], arguments["legacy_image"]))
-        except (_backup_copy.CopyError, _snapshot.SnapshotError, OSError) as error:
+        except (_backup_copy.CopyError, _remote_file.RemoteFileError, _snapshot.SnapshotError, OSError) as error:
             raise AnsibleActionFail(f"The backup was not fetched: {error}") from error
         return result
 
@@ -76,26 +72,4 @@ class ActionModule(ActionBase):
         return [name], 0 if self._task.check_mode else _backup_copy.copy_file(there, dest, name, sha256, self._blocks)
 
     def _blocks(self, path: str) -> Iterator[bytes]:
-        number = 0
-        while True:
-            block = self._block(path, number)
-            if block:
-                yield block
-            if len(block) < BLOCK:
-                return
-            number += 1
-
-    def _block(self, path: str, number: int) -> bytes:
-        command = f"dd if={shlex.quote(path)} bs={BLOCK} skip={number} count=1 status=none | base64"
-        answer = self._low_level_execute_command(command)
-        said = (answer.get("stderr") or "").strip().splitlines()
-        if answer["rc"] != 0 or (not answer["stdout"].strip() and any(line.startswith("dd:") for line in said)):
-            reason = said[-1] if said else "rc {}".format(answer["rc"])
-            raise _backup_copy.CopyError(f"{path} cannot be read on the host ({reason}); run with become: true.")
-        try:
-            return base64.b64decode("".join(answer["stdout"].split()), validate=True)
-        except binascii.Error:
-            raise _backup_copy.CopyError(
-                f"{path}: what the host answered is not what was asked for; see that its shell prints nothing of its "
-                "own when a command is run over ssh."
-            ) from None
+        return _remote_file.blocks(self._low_level_execute_command, path)

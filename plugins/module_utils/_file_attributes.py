@@ -21,7 +21,9 @@ _UNKNOWN = (errno.ENOTSUP, errno.ENODATA, errno.ENOSYS)
 
 def read(file: int | str) -> dict[str, str]:
     """The attributes of an open file, or of a path that is no link to follow, in base64 by name."""
-    found = {}
+    found: dict[str, str] = {}
+    if not hasattr(os, "getxattr"):  # macOS has neither, nor the calls
+        return found
     for name in (ACL, DEFAULT_ACL, LABEL):
         value = _value(file, name)
         if value is not None:

@@ -26,6 +26,7 @@ TURNS = {
     "test_rollback.py": 16,
     "test_secrets.py": 10,
     "test_supervised.py": 9,
+    "test_transfer.py": 10,
     "test_vendors.py": 6,
     "test_ways.py": 3,
     "test_wreck_empty.py": 6,

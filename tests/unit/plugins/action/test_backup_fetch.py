@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.fleetops.gpustack.plugins.action.backup_fetch import BLOCK
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
+from ansible_collections.fleetops.gpustack.plugins.plugin_utils._remote_file import BLOCK
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 SECRET = b"planted-secret-of-the-host\n"
