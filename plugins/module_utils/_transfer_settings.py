@@ -15,7 +15,12 @@ import posixpath
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 from xml.parsers.expat import ExpatError
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _legacy_settings, _masking, _options
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _config_file,
+    _legacy_settings,
+    _masking,
+    _options,
+)
 
 #: Options that say what the server is, whatever it runs on.
 _KEPT = frozenset(
@@ -101,12 +106,22 @@ def _read_one(name: str, content: bytes) -> _Part:
     if base.endswith(".env"):
         return _Part({}, _variables(text.split("\n")), {}, [])
     if base.endswith((".yaml", ".yml")):
-        values = _legacy_settings.config_values(text)
-        return _Part({}, {}, values, [key for key in _options.config_keys(text) if key not in values])
+        return _config_file_part(base, text)
     raise SettingsError(
         f"{base} is no settings file that is known (*.plist, *.env, *.yaml); leave it out and give the settings by "
         "gpustack_transfer_args and gpustack_transfer_env."
     )
+
+
+def _config_file_part(base: str, text: str) -> _Part:
+    found = _config_file.read(text)
+    if found.problem:
+        raise SettingsError(
+            f"{base} cannot be split at its keys: {found.problem}; write every key at the beginning of a line of its"
+            " own, or leave the file out and give the settings by gpustack_transfer_args and gpustack_transfer_env."
+        )
+    values = {name: value for name, value in found.values.items() if not isinstance(value, dict)}
+    return _Part({}, {}, values, [name for name in found.names if name not in values])
 
 
 def _property_list(base: str, content: bytes) -> _Part:
