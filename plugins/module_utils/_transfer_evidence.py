@@ -91,20 +91,8 @@ def read(request: Request) -> dict[str, Any]:
         _require_unchanged(source, layout, before)
         worker = _embedded_worker(source, layout, database)
         cache = _cache(source, layout, request.cache)
-    files = [
-        *(_file(DATA, name, entry, before[name]) for name, entry in sorted(layout.files.items())),
-        *(
-            {
-                "kind": SETTINGS,
-                "name": name,
-                "path": path,
-                "inside": inside,
-                "size": len(content),
-                "sha256": _digest(content),
-            }
-            for name, (path, inside, content) in sorted(settings.items())
-        ),
-    ]
+    files = [_file(DATA, name, entry, before[name]) for name, entry in sorted(layout.files.items())]
+    files += [_settings_file(name, *settings[name]) for name in sorted(settings)]
     return {
         "path": os.path.abspath(request.path),
         "form": source.form,
@@ -232,12 +220,13 @@ def _hash(source: Source, entry: Entry) -> str:
     return digest.hexdigest()
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _file(kind: str, name: str, entry: Entry, sha256: str) -> dict[str, Any]:
     return {"kind": kind, "name": name, "path": entry.member, "inside": True, "size": entry.size, "sha256": sha256}
+
+
+def _settings_file(name: str, path: str, inside: bool, content: bytes) -> dict[str, Any]:
+    facts = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return {"kind": SETTINGS, "name": name, "path": path, "inside": inside, **facts}
 
 
 def _require_unchanged(source: Source, layout: Layout, before: Mapping[str, str]) -> None:

@@ -38,12 +38,12 @@ def blocks(execute: Execute, path: str, first: int = 0) -> Iterator[bytes]:
 
 
 def _block(execute: Execute, path: str, number: int) -> bytes:
-    # Without status=none, which older macOS does not know: its counts are told from complaints by "dd:".
-    answer = execute(f"dd if={shlex.quote(path)} bs={BLOCK} skip={number} count=1 | base64")
-    said = (answer.get("stderr") or "").strip().splitlines()
-    complaints = [line for line in said if line.startswith("dd:")]
-    if answer["rc"] != 0 or (not answer["stdout"].strip() and complaints):
-        reason = (complaints or said or ["rc {}".format(answer["rc"])])[-1]
+    # What dd counts must not come along: on a terminal, which ssh allocates, both streams are one. Older macOS has no
+    # status=none for that. It is the shell that opens the file, and says why it cannot.
+    answer = execute(f"{{ dd bs={BLOCK} skip={number} count=1 2>/dev/null | base64; }} < {shlex.quote(path)}")
+    if answer["rc"] != 0:
+        said = (answer.get("stderr") or answer["stdout"] or "").strip().splitlines()
+        reason = said[-1] if said else "rc {}".format(answer["rc"])
         raise RemoteFileError(f"{path} cannot be read on the host ({reason}); run with become: true.")
     try:
         return base64.b64decode("".join(answer["stdout"].split()), validate=True)

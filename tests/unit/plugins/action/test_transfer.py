@@ -27,7 +27,8 @@ SECRET = b"planted-secret-of-the-source\n"
 MODEL = random.Random(2).randbytes(2 * BLOCK + 11)
 SSH = """#!/bin/sh
 for last; do :; done
-exec sh -c "$last"
+# On a terminal, which the real one allocates, both streams are one.
+exec sh -c "$last" 2>&1
 """
 
 
