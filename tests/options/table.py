@@ -100,7 +100,7 @@ def _fate(option: _options.Option, sample: Sample, release: str, role: str) -> s
     if action == "dropped":
         return f"dropped: {reason}"
     if action == "renamed":
-        return f"`{reason.split(' in v2')[0]}`"
+        return f"`{reason.partition(' in v2')[0]}`"
     if action == "moved":
         return f"variable `{option.environment}`"
     return "kept, with 0.7's defaults for what it leaves out" if option.kind == "json" else "kept"

@@ -255,7 +255,7 @@ def test_what_cannot_work_is_refused_with_the_way_out(tmp_path: Path) -> None:
         "backup": ({"backup": str(tmp_path / "gone")}, f"{tmp_path}/gone is not there; name the directory of a"),
         "url": ({"server_url": "ai"}, "server_url is not the URL of a server; write it as https://"),
     }
-    sources = {name: write(tmp_path, f"{name}.gpustack.yml", **options) for name, (options, _) in expected.items()}
+    sources = {name: write(tmp_path, f"{name}.gpustack.yml", **options) for name, (options, _said) in expected.items()}
     with serving(recorded("0.7.1")) as seen:
         sources["own"] = write(tmp_path, "own.gpustack.yml", server_url=seen.url)
         expected["own"] = (
@@ -263,7 +263,7 @@ def test_what_cannot_work_is_refused_with_the_way_out(tmp_path: Path) -> None:
             "the server's address would be 127.0.0.1, which is the controller's own; give the address",
         )
         said = failure(*sources.values())
-    for name, (_, text) in expected.items():
+    for name, (_options, text) in expected.items():
         assert f"{sources[name]}: {text}" in said
 
 

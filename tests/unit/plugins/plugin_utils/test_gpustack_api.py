@@ -239,7 +239,7 @@ def test_what_is_no_url_of_a_server_is_refused(url: str) -> None:
 
 
 def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
-    with refused(r"holds a user name or a password; take them out") as _:
+    with refused(r"holds a user name or a password; take them out"):
         _gpustack_api.checked_url("https://admin:planted-password@ai.example.com")
 
 
