@@ -18,7 +18,7 @@ FOLDER = Path(__file__).resolve().parent
 TURNS = {
     "test_bridge.py": 5,
     "test_cleanup.py": 12,
-    "test_config_file.py": 6,
+    "test_config_file.py": 8,
     "test_embedded.py": 6,
     "test_inventory.py": 7,
     "test_left_for_inspection.py": 9,
