@@ -63,7 +63,7 @@ _MARKUP = re.compile(r"<[^>]*>")
 
 #: How strictly GPUs are compared: the same ones; at least as many of each vendor, because the legacy container was
 #: restricted and v2's sees all; or only the vendors, because releases count devices in MIG mode in different ways.
-EXACT, AT_LEAST, VENDOR = GATES = ("exact", "at_least", "vendor")
+EXACT, AT_LEAST, VENDOR = ("exact", "at_least", "vendor")
 
 
 class Comparison(NamedTuple):

@@ -23,8 +23,6 @@ FLAGS: dict[str, Any] = {
     "group_add": [],
     "security_opt": [],
 }
-# What an entry says beside its flags: from which release on, and on which hosts alone it counts.
-CONDITIONS = ("since", "when_paths")
 _ALL = (None, "", "all")
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -37,7 +37,8 @@ IMAGE = {
 class Engine:
     """An engine that has one image, for reader and writer alike."""
 
-    containers_by_name: dict[str, Any] = {}  # noqa: RUF012
+    # Of the class, because the code makes a reader and a writer of its own.
+    containers_by_name: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, _docker_host: str) -> None:
         self.path = "/no/socket"
