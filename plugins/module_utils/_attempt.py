@@ -14,7 +14,7 @@ import json
 import os
 from typing import Any, Callable, Iterable, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot, _unit_record
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import (
     ATTEMPT_LABEL,
     Installation,
@@ -69,7 +69,9 @@ class Attempt:
 
     @property
     def retired_name(self) -> str:
-        """What the legacy container is called while v2 has its name."""
+        """What the legacy container is called while v2 has its name; a unit keeps its own."""
+        if self.is_unit:
+            return self.legacy_name
         return f"{self.legacy_name}-legacy-{self.name}"
 
     @property
@@ -96,6 +98,11 @@ class Attempt:
     def unit(self) -> Mapping[str, Any] | None:
         """The systemd unit that kept the legacy container, as it was before anything was changed."""
         return self.kept_by.get("unit")
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether systemd runs the legacy release itself: there is no legacy container, its unit stands for it."""
+        return _unit_record.unit_of(self.legacy_id) is not None
 
     @property
     def is_throwaway(self) -> bool:

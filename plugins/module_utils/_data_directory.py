@@ -20,6 +20,8 @@ CACHE = "cache"
 TOKEN = "token"
 WORKER_NAME = "worker_name"
 WORKER_UUID = "worker_uuid"
+#: Written by upstream's installer script (install.sh@v0.7.1). It removes the whole data directory.
+UNINSTALL = "uninstall.sh"
 #: Written by a fresh v2 only; a migrated directory has none.
 BOOTSTRAP_VERSION = "bootstrap_version"
 #: What a legacy release keeps there, then what v2 adds.
@@ -33,6 +35,7 @@ FILES = (
     "initial_admin_password",
     WORKER_NAME,
     WORKER_UUID,
+    UNINSTALL,
     "log",
     "worker_token",
     "postgres_root_pass",

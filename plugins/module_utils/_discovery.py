@@ -14,7 +14,12 @@ import re
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _config_file, _masking, _options
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _config_file,
+    _masking,
+    _options,
+    _unit_record,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import (
     CONFIG,
     Settings,
@@ -149,7 +154,7 @@ def installation(
         release=release,
         release_source=source,
         role=role_of(found),
-        retired=bool(RETIRED_NAME.search(facts["name"])),
+        retired=_is_retired(container),
         supervisors=supervisors(container, everything, units),
         data_dir=dict(data_dir, read_path=read_path(container, data_dir)),
         config_file=config_path and _config_file.evidence(config_path, config_text),
@@ -157,6 +162,12 @@ def installation(
         server=server_facts(found, generation) if role_of(found) in ("server", "both") else None,
     )
     return Installation(facts, found, container, config_text)
+
+
+def _is_retired(container: Mapping[str, Any]) -> bool:
+    """Whether it was set aside: a container has a name for that, of a unit the journal says it."""
+    unit = container.get(_unit_record.KEY)
+    return bool(unit.get("retired")) if unit else bool(RETIRED_NAME.search(container_name(container)))
 
 
 def container_name(container: Mapping[str, Any]) -> str:
@@ -176,6 +187,7 @@ def container_facts(
     image_config = image.get("Config") or {}
     labels = config.get("Labels") or {}
     return {
+        "kind": _unit_record.kind(container),
         "id": container["Id"],
         "name": container_name(container),
         "image": config.get("Image"),
@@ -247,6 +259,9 @@ def published_ports(container: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def release_of(container: Mapping[str, Any], image: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The release and where it is written: our own label, the tag, the image's label."""
+    if _unit_record.KEY in container:
+        found = container[_unit_record.KEY]["release"]
+        return found, "package" if found else None
     labels = own_and_image_labels(container)
     candidates = [(labels.get(RELEASE_LABEL), "label")]
     candidates += [(reference.tag, "tag") for reference in references(container, image)]

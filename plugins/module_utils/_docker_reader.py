@@ -78,7 +78,9 @@ class DockerReader:
         return [found for found in self._parallel(self.inspect, containers) if found is not None]
 
     def image(self, reference: str) -> dict[str, Any] | None:
-        """One image by id or reference; None when it is not on the host."""
+        """One image by id or reference; None when it is not on the host, or when nothing is named."""
+        if not reference:
+            return None
         return self._get("/images/{}/json".format(quote(reference, safe="/:@")), missing_ok=True)
 
     def images(self, references: Iterable[str]) -> dict[str, dict[str, Any]]:

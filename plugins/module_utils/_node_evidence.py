@@ -23,12 +23,15 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _legacy_image,
     _libraries,
     _lock,
+    _loose_process,
     _prepared,
     _private_directories,
     _snapshot,
     _sqlite_reader,
     _supervisors,
     _systemd_unit,
+    _unit_install,
+    _unit_record,
     _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
@@ -77,14 +80,33 @@ def evidence(request: Request, run: RunCommand) -> dict[str, Any]:
         libraries = pool.submit(library_versions, run, request.state_dir)
         gpu = pool.submit(_gpu_evidence.gpu, run, request.gpu_sources)
         units = pool.submit(_supervisors.unit_commands)
+        installed = pool.submit(units_with_gpustack, request.state_dir, run)
         engine = read_engine(request)
         mountinfo = _host_facts.mounts()
-        found = list(_discovery.find(engine.containers, engine.images, units.result(), read_text))
+        records = [*engine.containers, *installed.result()]
+        found = list(_discovery.find(records, engine.images, units.result(), read_text))
         live = any(each.facts["running"] and each.facts["generation"] != _discovery.V2 for each in found)
         installations = [completed(each, request, mountinfo, live, run) for each in found]
         targets = probe_targets(installations, request.connect)
         reachability = pool.submit(_host_facts.reachability, targets)
-        return assembled(request, engine, installations, mountinfo, gpu, libraries, reachability)
+        return assembled(request, engine, installations, mountinfo, gpu, libraries, reachability, run)
+
+
+def units_with_gpustack(state_dir: str, run: RunCommand) -> list[dict[str, Any]]:
+    """The installations that systemd runs without a container; which one this host was upgraded from the journal says."""
+    try:
+        entries = _journal.newest_entries(state_dir)
+    except OSError:
+        entries = []
+    begin = _journal.last_detail(entries, "begin", _journal.STARTED) or {}
+    found = _unit_install.find(run, begin.get("legacy_id"))
+    processes = {record[_unit_record.KEY]["process"] for record in found}
+    upgraded = _journal.outcome_of(entries) in ("upgraded", "finalized", _journal.CLEANED)
+    for record in found:
+        keeper = record[_unit_record.KEY]["keeper"]["unit"]
+        in_service = keeper["enabled"] or keeper["active"]
+        record[_unit_record.KEY]["retired"] = upgraded and not in_service and record["Id"] == begin.get("legacy_id")
+    return found + _loose_process.find(processes)
 
 
 def assembled(
@@ -95,6 +117,7 @@ def assembled(
     gpu: Future[dict[str, Any]],
     libraries: Future[dict[str, Any]],
     reachability: Future[list[dict[str, Any]]],
+    run: RunCommand,
 ) -> dict[str, Any]:
     """The parts in the form that the plan reads."""
     return {
@@ -114,7 +137,7 @@ def assembled(
             "state": _private_directories.facts(request.state_dir),
         },
         "journal": journal(request.state_dir),
-        "way_back": _way_back.evidence(request.docker_host, request.state_dir),
+        "way_back": _way_back.evidence(request.docker_host, request.state_dir, run),
         "lock": lock(request.state_dir),
         "gpu": gpu.result(),
         "libraries": libraries.result(),

@@ -22,6 +22,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_wrecks,
     _releases,
     _takeover,
+    _unit_record,
     _vendors,
     _wrecks,
 )
@@ -273,4 +274,5 @@ def _own_name(view: HostView) -> str | None:
         return view.node["journal"].get("container_name") or view.node["journal"]["legacy_name"]
     if view.wreck and len(view.wreck.containers) == 1:
         return str(view.wreck.containers[0]["name"])
-    return (view.installation or {}).get("name")
+    name = (view.installation or {}).get("name")
+    return name and _unit_record.container_name(name)

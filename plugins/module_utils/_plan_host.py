@@ -16,6 +16,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _private_directories,
     _releases,
     _takeover,
+    _unit_record,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, SWITCH, HostView, Problem
 
@@ -61,7 +62,11 @@ def check_access(view: HostView) -> Iterator[Problem]:
         yield view.problem(
             "no_engine",
             "no Docker engine answers: {}".format(engine["error"]),
-            "start the Docker engine, or correct gpustack_docker_host",
+            "start the Docker engine, or correct gpustack_docker_host"
+            if not _is_without_container(view)
+            else "v2 runs in Docker alone: install Docker Engine on this host (the system's package, docker.io on Debian"
+            " and Ubuntu, or docs.docker.com/engine/install), for GPUs also their vendor's container runtime, and run"
+            " again; the legacy installation is not touched by that",
         )
         return
     kinds = (
@@ -76,6 +81,11 @@ def check_access(view: HostView) -> Iterator[Problem]:
                 f"{kind} serves this host; uid 9999 and --privileged of GPUStack v2 do not work there",
                 "run GPUStack on an ordinary (rootful) Docker engine",
             )
+
+
+def _is_without_container(view: HostView) -> bool:
+    """Whether what is to be switched was installed by script or pip, so that Docker may never have been there."""
+    return bool(view.installation) and (view.installation or {}).get("kind") == _unit_record.SYSTEMD
 
 
 def check_lock(view: HostView) -> Iterator[Problem]:
@@ -126,15 +136,20 @@ def check_installation(view: HostView) -> Iterator[Problem]:
     if not view.candidates:
         yield view.problem(
             "no_legacy_installation",
-            "no GPUStack container was found (looked for images named *gpustack* that run `gpustack start`)",
-            "take the host out of the groups gpustack_servers and gpustack_workers, or start its legacy container once",
+            "no GPUStack was found (looked for containers of images named *gpustack* that run `gpustack start`, for"
+            " systemd units in use that do, and for such processes)",
+            "take the host out of the groups gpustack_servers and gpustack_workers, or start its legacy container, or"
+            " enable its legacy unit, once",
         )
     elif view.installation is None:
-        names = ", ".join("{} ({})".format(each["name"], each["image"]) for each in view.candidates)
+        names = ", ".join(
+            "{} ({})".format(each["name"], each["image"] or each.get("kind")) for each in view.candidates
+        )
         yield view.problem(
             "several_candidates",
-            f"several GPUStack containers could be the one to upgrade: {names}",
-            "remove the ones that are not in use (docker rm leaves their volumes), so that one is left",
+            f"several GPUStack installations could be the one to upgrade: {names}",
+            "remove the containers that are not in use (docker rm leaves their volumes), and disable the units that are"
+            " not (systemctl disable --now), so that one is left",
         )
 
 
@@ -163,8 +178,8 @@ def check_generation(view: HostView) -> Iterator[Problem]:
     elif generation != "v2" and not _releases.is_supported_legacy(release):
         yield view.problem(
             "legacy_release",
-            "container {} runs GPUStack {}; only {} are upgraded".format(
-                installation["name"], release or "of unknown release", " and ".join(_releases.LEGACY_SUPPORTED)
+            "{} runs GPUStack {}; only {} are upgraded".format(
+                _unit_record.called(installation), release or "of unknown release", " and ".join(_releases.LEGACY_SUPPORTED)
             ),
             "bring the installation to 0.7.1 by upstream's guide first",
         )
@@ -187,8 +202,8 @@ def check_options(view: HostView) -> Iterator[Problem]:
     if installation["options_problem"]:
         yield view.problem(
             "options",
-            "the arguments of container {} cannot be understood: {}".format(
-                installation["name"], installation["options_problem"]
+            "the arguments of {} cannot be understood: {}".format(
+                _unit_record.called(installation), installation["options_problem"]
             ),
             "start the legacy container with arguments that `gpustack start --help` of its release lists",
         )
@@ -204,8 +219,8 @@ def check_options(view: HostView) -> Iterator[Problem]:
     if view.runs_worker and not view.is_server and has_none:
         yield view.problem(
             "no_token",
-            "container {} has no registration token in its arguments, environment or data directory".format(
-                installation["name"]
+            "{} has no registration token in its arguments, environment or data directory".format(
+                _unit_record.called(installation)
             ),
             "set gpustack_token for this host (in a vault)",
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Mapping
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _unit_install
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, Work
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import ATTEMPT_LABEL
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine, label_of
@@ -52,7 +53,8 @@ def recreate(engine: Engine, record: Mapping[str, Any], name: str, image_archive
 
 def legacy_record(work: Work) -> dict[str, Any] | None:
     """The attempt's legacy container, the recreated one where the first one is gone; None when there is neither."""
-    return find(work.engine.inspect, work.attempt, work.journal.entries())
+    inspect = _unit_install.look(work.engine.inspect, work.params.get("run_command"))
+    return find(inspect, work.attempt, work.journal.entries())
 
 
 def find(

@@ -23,6 +23,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _recreate,
     _snapshot,
     _supervised,
+    _unit_install,
     _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
@@ -62,11 +63,11 @@ def _found(params: Mapping[str, Any]) -> dict[str, Any]:
     if summary["outcome"] == "none":
         return {"changed": False, "outcome": "none", "warnings": []}
     entries, reader = newest_entries(params["state_dir"]), DockerReader(params["docker_host"])
-    attempt = from_entries(entries)
-    record = _recreate.find(reader.inspect, attempt, entries)
+    attempt, inspect = from_entries(entries), _unit_install.look(reader.inspect, params["run_command"])
+    record = _recreate.find(inspect, attempt, entries)
     running = record is not None and is_running(record)
     changed = summary["outcome"] != "restored" or (params["start"] and not running)
-    obstacle = _way_back.obstacle(attempt, entries, reader.inspect, reader.image) if changed else None
+    obstacle = _way_back.obstacle(attempt, entries, inspect, reader.image) if changed else None
     if obstacle:
         raise SwitchError(obstacle)
     return {"changed": changed, "outcome": summary["outcome"], "warnings": [], **facts_of(attempt)}
@@ -83,8 +84,8 @@ def _back(work: Work, outcome: str) -> dict[str, Any]:
             undo(work, start)
     except _gates.GateError as error:
         raise SwitchError(
-            f"{error} v2 is set aside and {attempt.legacy_name} was started; see why with: docker logs "
-            f"{attempt.legacy_name}. Then run the same command again."
+            f"{error} v2 is set aside and {attempt.legacy_name} was started; see why with: {_log_of(attempt)}. Then run "
+            "the same command again."
         ) from error
     data_dir = describe(_legacy(work)).facts["data_dir"]["read_path"]
     return {
@@ -93,6 +94,11 @@ def _back(work: Work, outcome: str) -> dict[str, Any]:
         "data_dir": data_dir,
         **_way_back.summary(work),
     }
+
+
+def _log_of(attempt: Attempt) -> str:
+    """Where a legacy release says why it does not serve: a container in its log, a unit in systemd's or a file."""
+    return f"systemctl status {attempt.legacy_name}" if attempt.is_unit else f"docker logs {attempt.legacy_name}"
 
 
 def go_back(work: Work) -> Work:
@@ -216,10 +222,20 @@ def _legacy_ran_since_stop(work: Work) -> bool:
     if state["Status"] == NEVER_STARTED:
         return False  # made anew since then
     started = state["StartedAt"]
+    if work.attempt.is_unit and not started:
+        # systemd forgets the starts of a unit that does not run. v2 never writes the database, so the legacy did.
+        return _database_differs(work.attempt)
     if "legacy_started" in stops[-1]["detail"]:
         return bool(started != stops[-1]["detail"]["legacy_started"])
     # The journal of an older version knows times alone; both are ISO 8601 in UTC, so that text compares as time does.
     return bool(started[:23] > stops[-1]["time"][:23])
+
+
+def _database_differs(attempt: Attempt) -> bool:
+    if not os.path.exists(attempt.manifest):
+        return False
+    differences = _snapshot.compare_with(attempt.data_dir, _snapshot.read_manifest(attempt.backup))
+    return any(each.name in _snapshot.DATABASE_FILES and each.what in _snapshot.BYTES for each in differences)
 
 
 def _what_differs(work: Work) -> dict[str, Any]:
@@ -304,7 +320,7 @@ def _start_legacy(work: Work, start: bool) -> None:
     if start:
         _supervised.start(work)
     record = _legacy(work)
-    if not record["HostConfig"]["AutoRemove"]:
+    if not record["HostConfig"]["AutoRemove"] and not work.attempt.is_unit:
         work.engine.set_restart_policy(record["Id"], work.attempt.restart_policy)
     if start:
         _wait_for_legacy(work)

@@ -27,6 +27,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _supervisors,
     _systemd_unit,
     _takeover,
+    _unit_install,
+    _unit_record,
     _way_back,
     _wreck_here,
 )
@@ -64,6 +66,7 @@ class Situation(NamedTuple):
 def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
     """What `state=upgraded` has to do."""
     reader = DockerReader(params["docker_host"])
+    inspect = _unit_install.look(reader.inspect, params["run_command"])
     entries = _journal.read_entries(params["state_dir"])
     newest = _journal.newest_attempt(entries)
     own = [entry for entry in entries if entry["attempt"] == newest]
@@ -71,8 +74,8 @@ def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
     if outcome in ("upgraded", "finalized", _journal.CLEANED):
         return _already_there(params, reader, from_entries(own))
     if outcome in ("unfinished", "failed"):
-        return _interrupted(params, reader, own, needs_image)
-    legacy = _legacy_record(params, reader)
+        return _interrupted(params, reader, inspect, own, needs_image)
+    legacy = _legacy_record(params, inspect)
     attempt = _new_attempt(params, reader, legacy)
     _refuse_used_run_id(params, entries)
     return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image, [])
@@ -107,15 +110,19 @@ def _already_there(params: Mapping[str, Any], reader: DockerReader, attempt: Att
 
 
 def _interrupted(
-    params: Mapping[str, Any], reader: DockerReader, own: list[dict[str, Any]], needs_image: bool
+    params: Mapping[str, Any],
+    reader: DockerReader,
+    inspect: _unit_install.Look,
+    own: list[dict[str, Any]],
+    needs_image: bool,
 ) -> Situation:
     attempt = from_entries(own)
     if accepted(own):
         return Situation(FINISH, attempt, {}, {}, [])
-    obstacle = _way_back.obstacle(attempt, own, reader.inspect, reader.image)
+    obstacle = _way_back.obstacle(attempt, own, inspect, reader.image)
     if obstacle:
         raise SwitchError(f"Attempt {attempt.name} was interrupted, and this host has to go back first. {obstacle}")
-    legacy = _recreate.find(reader.inspect, attempt, own)
+    legacy = _recreate.find(inspect, attempt, own)
     if legacy is None or (attempt.is_throwaway and not is_running(legacy)):
         # Of a container that goes with its stop a copy is left, which lacks --rm.
         legacy = _way_back.definition(attempt) or legacy or {}
@@ -124,7 +131,7 @@ def _interrupted(
     image = reader.image(params["image"]) or {}
     definition = _going_on.wanted(params, again.spec)
     same_copy = again.config_copy == _read_copy(wanted)
-    if same_copy and _going_on.is_possible(own, wanted, definition, image.get("Id"), reader.inspect):
+    if same_copy and _going_on.is_possible(own, wanted, definition, image.get("Id"), inspect):
         return again._replace(action=GO_ON)
     return again
 
@@ -134,11 +141,11 @@ def _with_request(attempt: Attempt, params: Mapping[str, Any]) -> Attempt:
     return attempt.replaced(release=_releases.normalise(params["release"]), image=params["image"])
 
 
-def _legacy_record(params: Mapping[str, Any], reader: DockerReader) -> dict[str, Any]:
-    record = reader.inspect(params["installation"])
+def _legacy_record(params: Mapping[str, Any], inspect: _unit_install.Look) -> dict[str, Any]:
+    record = inspect(params["installation"])
     if record is None:
         raise SwitchError(
-            f"There is no container {params['installation']} on this host; look with fleetops.gpustack.node_info."
+            f"There is no installation {params['installation']} on this host; look with fleetops.gpustack.node_info."
         )
     return record
 
@@ -164,7 +171,7 @@ def _new_attempt(params: Mapping[str, Any], reader: DockerReader, legacy: Mappin
         role=facts["role"],
         release=_releases.normalise(params["release"]),
         image=params["image"],
-        container_name=params["container_name"] or facts["name"],
+        container_name=params["container_name"] or _unit_record.container_name(facts["name"]),
         legacy_id=facts["id"],
         legacy_name=facts["name"],
         restart_policy=facts["restart_policy"],

@@ -36,6 +36,8 @@ def keep_copy(work: Work, definition: Mapping[str, Any]) -> str:
 
 def drop_copy(work: Work) -> None:
     """Remove a copy that was never started and that the container itself has made superfluous. Volumes stay."""
+    if work.attempt.is_unit:
+        return
     copy, record = work.engine.inspect(work.attempt.retired_name), legacy_record(work)
     if copy is None or record is None or copy["Id"] == record["Id"]:
         return
@@ -48,6 +50,8 @@ def stop(work: Work) -> str:
     if work.attempt.unit:
         _systemd_unit.switch_off(work.attempt.unit, work.params["run_command"])
     record = _legacy(work)
+    if work.attempt.is_unit:
+        return _ended(record)
     removes_itself = record["HostConfig"]["AutoRemove"] and record["State"]["Status"] != NEVER_STARTED
     with contextlib.suppress(MissingError):  # its unit may have removed it meanwhile
         if not record["HostConfig"]["AutoRemove"]:
@@ -58,9 +62,22 @@ def stop(work: Work) -> str:
     return str(record["State"]["StartedAt"])
 
 
+def _ended(record: Mapping[str, Any]) -> str:
+    """Of a unit that does not run systemd knows no start; one that runs again was started by somebody."""
+    if is_running(record):
+        raise SwitchError(
+            f"Unit {name_of(record)} was stopped and runs again: something starts it ('systemctl status "
+            f"{name_of(record)}'). Take that away, then run again."
+        )
+    return str(record["State"]["StartedAt"])
+
+
 def start(work: Work) -> None:
     """Start the container as it was started before: by the engine or by its unit, with --rm where it had that."""
     unit = work.attempt.unit
+    if unit and work.attempt.is_unit:
+        _systemd_unit.switch_on({**unit, "active": True}, work.params["run_command"])
+        return
     by_unit = bool(unit and unit["active"])
     if unit and by_unit and unit["makes"]:
         _leave_name(work)

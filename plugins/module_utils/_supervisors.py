@@ -16,6 +16,8 @@ import re
 import shlex
 from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _unit_record
+
 UNIT_DIRECTORIES = (
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -62,6 +64,8 @@ def supervisors(
     container: Mapping[str, Any], containers: Iterable[Mapping[str, Any]], units: Sequence[UnitCommand]
 ) -> list[dict[str, Any]]:
     """Everybody who keeps a container, the most binding one first; nobody when it stands by itself."""
+    if _unit_record.KEY in container:
+        return [container[_unit_record.KEY]["keeper"]]
     labels = container["Config"].get("Labels") or {}
     return [*by_labels(labels), *by_unit(container, units), *by_watchtower(container, containers)]
 

@@ -70,7 +70,7 @@ def judged(keepers: Iterable[Mapping[str, Any]], container: str, run: RunCommand
     """The evidence ``supervisors`` with what each unit is and why it cannot be taken over, without those not in use."""
     found = []
     for keeper in keepers:
-        if keeper["kind"] != "systemd":
+        if keeper["kind"] != "systemd" or "unit" in keeper:
             found.append(dict(keeper))
             continue
         unit = read(keeper["name"], run)
@@ -81,11 +81,16 @@ def judged(keepers: Iterable[Mapping[str, Any]], container: str, run: RunCommand
 
 def read(name: str, run: RunCommand) -> Unit:
     """The unit as it is now. Nothing is known of it where systemd does not answer, or of a template."""
-    status, output = _systemctl(run, "show", name, "--property=" + ",".join((*_STATES, *PULLED_IN_BY)))
-    properties = dict(unit_settings(output)) if status == 0 else {}
+    properties = dict(unit_settings(ask(run, "show", name, "--property=" + ",".join((*_STATES, *PULLED_IN_BY)))))
     paths = [properties.get("FragmentPath", ""), *properties.get("DropInPaths", "").split()]
     settings = [setting for path in paths if path for setting in unit_settings(unit_text(path))]
     return Unit(name, properties, settings)
+
+
+def ask(run: RunCommand, *arguments: str) -> str:
+    """What systemctl answers; nothing where systemd does not answer."""
+    status, output = _systemctl(run, *arguments)
+    return output if status == 0 else ""
 
 
 def in_use(unit: Unit) -> bool:
@@ -111,10 +116,9 @@ def facts(unit: Unit) -> dict[str, Any]:
 
 def problem(unit: Unit, container: str) -> dict[str, str] | None:
     """Why the unit cannot be switched off and on again around this container; None when it can."""
-    for check in (_check_name, _check_state, _check_others):
-        found = check(unit)
-        if found is not None:
-            return found
+    found = state_problem(unit)
+    if found is not None:
+        return found
     foreign = [words for _key, words in _commands(unit) if not _only(words, container)]
     if foreign:
         # The program alone: an argument may be a secret.
@@ -127,12 +131,21 @@ def problem(unit: Unit, container: str) -> dict[str, str] | None:
     return None
 
 
+def state_problem(unit: Unit) -> dict[str, str] | None:
+    """Why systemd cannot switch a unit off and on again, whatever it runs."""
+    for check in (_check_name, _check_state, _check_others):
+        found = check(unit)
+        if found is not None:
+            return found
+    return None
+
+
 def _check_name(unit: Unit) -> dict[str, str] | None:
     if "@" not in unit.name:
         return None
     return {
-        "cause": "it is made from a template, and which instance keeps the container its file does not say",
-        "way_out": "disable the instance and run the container by itself, or by a unit of its own",
+        "cause": "it is made from a template, and what its instances run its file does not say",
+        "way_out": "disable the instance and run GPUStack by a unit of its own, or its container by itself",
     }
 
 

@@ -12,6 +12,9 @@ from __future__ import annotations
 import posixpath
 from typing import Any, Iterator, Mapping, NamedTuple
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _unit_record
+from ansible_collections.fleetops.gpustack.plugins.module_utils._data_directory import UNINSTALL as _UNINSTALL
+
 #: Orchestrators that put a container of their own in the place of one that is gone, on this host or on another.
 _RESCHEDULERS = {
     "swarm": ("Swarm service", "remove the service (docker service rm {name}), run"),
@@ -107,7 +110,9 @@ def warnings(installation: Mapping[str, Any]) -> Iterator[Finding]:
             f"choose another one afterwards, if you like (docker update --restart POLICY {name})",
         )
     for keeper in installation["supervisors"]:
-        if keeper["kind"] == "systemd":
+        if installation.get("kind") == _unit_record.SYSTEMD:
+            yield from _unit_warnings(installation, keeper)
+        elif keeper["kind"] == "systemd":
             yield Finding(
                 "systemd_unit",
                 f"{_kept(installation, keeper)}; the unit will be disabled and stopped, its file stays, and the v2 "
@@ -130,6 +135,25 @@ def warnings(installation: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
+def _unit_warnings(installation: Mapping[str, Any], keeper: Mapping[str, Any]) -> Iterator[Finding]:
+    """A unit that runs GPUStack without a container."""
+    further = keeper["unit"].get("further") or []
+    not_carried = f"; {', '.join(further)} of the unit mean nothing to the container" if further else ""
+    yield Finding(
+        "systemd_unit",
+        f"{_kept(installation, keeper)}; the unit will be disabled and stopped, its file, its variables and the program "
+        f"stay, and the v2 container has restart policy unless-stopped{not_carried}",
+        "leave the unit disabled; going back enables and starts it again",
+    )
+    if _UNINSTALL in ((installation.get("data") or {}).get("files") or {}):
+        yield Finding(
+            "uninstall_script",
+            f"{installation['data_dir']['host_path']}/{_UNINSTALL} of upstream's installer deletes the whole data "
+            "directory, which is v2's from now on",
+            "never run it; to remove the legacy program afterwards: pipx uninstall gpustack, or pip uninstall gpustack",
+        )
+
+
 def _unit(installation: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next((keeper for keeper in installation["supervisors"] if keeper["kind"] == "systemd"), None)
 
@@ -146,4 +170,6 @@ def _rescheduled(installation: Mapping[str, Any], keeper: Mapping[str, Any]) -> 
 
 def _kept(installation: Mapping[str, Any], keeper: Mapping[str, Any]) -> str:
     where = f" ({keeper['file']})" if keeper["file"] else ""
+    if installation.get("kind", _unit_record.CONTAINER) != _unit_record.CONTAINER:
+        return f"GPUStack is run by {_unit_record.called(installation)}{where}"
     return f"container {installation['name']} is kept by {_NAMES[keeper['kind']]} {keeper['name']}{where}"

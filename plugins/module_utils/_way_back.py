@@ -17,6 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _os_errors,
     _recreate,
     _snapshot,
+    _unit_install,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     Attempt,
@@ -25,6 +26,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
     created_by,
     from_entries,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import ATTEMPT_LABEL
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader, DockerReaderError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import label_of, name_of
@@ -34,17 +36,18 @@ PRESENT, REMOVED = "present", "removed"
 Look = Callable[[str], "dict[str, Any] | None"]
 
 
-def evidence(docker_host: str, state_dir: str) -> dict[str, Any] | None:
+def evidence(docker_host: str, state_dir: str, run: RunCommand) -> dict[str, Any] | None:
     """The evidence ``way_back`` of the newest attempt; None where nothing is switched. Never fails."""
     try:
         entries = _journal.newest_entries(state_dir)
         if _journal.outcome_of(entries) == "none":
             return None
         attempt, reader = from_entries(entries), DockerReader(docker_host)
-        record = _recreate.find(reader.inspect, attempt, entries)
+        inspect = _unit_install.look(reader.inspect, run)
+        record = _recreate.find(inspect, attempt, entries)
         return {
             "legacy_container": REMOVED if record is None else PRESENT,
-            "obstacle": obstacle(attempt, entries, reader.inspect, reader.image),
+            "obstacle": obstacle(attempt, entries, inspect, reader.image),
         }
     except (SwitchError, DockerReaderError, OSError) as error:
         return {"legacy_container": None, "obstacle": _os_errors.explain(error)}
@@ -111,6 +114,12 @@ def _intruder(attempt: Attempt, legacy: dict[str, Any] | None, inspect: Look) ->
 
 
 def _obstacle_to_recreate(attempt: Attempt, image: Look) -> str | None:
+    if attempt.is_unit:
+        return (
+            f"The unit {attempt.legacy_name}, which ran the legacy release, is gone from this host. Its arguments and "
+            f"variables lie in {definition_path(attempt)}, its files in {attempt.data_dir}: write the unit again, load "
+            "it (systemctl daemon-reload) without starting it, and run again."
+        )
     record = definition(attempt)
     if record is None:
         return (
