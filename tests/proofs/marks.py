@@ -59,10 +59,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def cells_of(item: pytest.Item) -> list[Cell]:
     """The cells that a test names."""
-    return [cell(*mark.args, nodeid=item.nodeid) for mark in item.iter_markers(MARK)]
+    return [cell(item.nodeid, *mark.args) for mark in item.iter_markers(MARK)]
 
 
-def cell(table: str, row: str, column: str, nodeid: str) -> Cell:
+def cell(nodeid: str, table: str, row: str, column: str) -> Cell:
     """A cell with its scenario, which is called as the file."""
     if row not in ROWS.get(table, {}) or column not in COLUMNS[table]:
         raise pytest.UsageError(f"{nodeid} proves {table}, {row}, {column}: tests/proofs/table.py has no such cell")

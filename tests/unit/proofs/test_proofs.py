@@ -120,9 +120,9 @@ def test_a_cell_is_proven_by_all_of_its_tests(passed: set[str], cells: list[mark
 
 
 def test_a_mark_for_no_cell_is_a_mistake() -> None:
-    assert marks.cell("installations", "bind", "2.2.3", "tests/e2e/test_some.py::test_it[a::b]") == CELL
+    assert marks.cell("tests/e2e/test_some.py::test_it[a::b]", "installations", "bind", "2.2.3") == CELL
     with pytest.raises(pytest.UsageError, match="no such cell"):
-        marks.cell("installations", "bind", "2.2.9", "tests/e2e/test_some.py::test_it")
+        marks.cell("tests/e2e/test_some.py::test_it", "installations", "bind", "2.2.9")
 
 
 MARKED = """
