@@ -13,10 +13,10 @@ import json
 import os
 from typing import Any, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _image, _recreate
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _image, _recreate, _unit_record
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import NO_RESTART, SwitchError, describe
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import LEGACY
-from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine, name_of
 
 
 def read(path: str) -> dict[str, Any]:
@@ -30,6 +30,11 @@ def read(path: str) -> dict[str, Any]:
             f"{path} is not the definition of a container ({type(error).__name__}: {error}); name the container.json "
             "of a backup. With a backup that has none, make the container by hand."
         ) from None
+    if _unit_record.KEY in record:
+        raise SwitchError(
+            f"{path} is of a GPUStack that {name_of(record)} ran without a container; a unit is not made again from "
+            "it. Install GPUStack 0.7.1 under that unit again, restore the files alone (database_restore), start it."
+        )
     if generation != LEGACY:
         raise SwitchError(f"{path} is not the definition of a legacy GPUStack; name the container.json of a backup.")
     return dict(record)

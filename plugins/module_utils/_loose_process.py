@@ -90,7 +90,10 @@ def _record(pid: int, arguments: list[str], proc: str) -> dict[str, Any]:
             mounts=mounts,
             release=None,
             hostname=socket.gethostname(),
-            problem={"cause": f"it runs {behind}, so that nothing could start it again on the way back", "way_out": _ASK},
+            problem={
+                "cause": f"it runs {behind}, so that nothing could start it again on the way back",
+                "way_out": _ASK,
+            },
         )
     )
 

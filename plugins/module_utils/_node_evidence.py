@@ -93,7 +93,7 @@ def evidence(request: Request, run: RunCommand) -> dict[str, Any]:
 
 
 def units_with_gpustack(state_dir: str, run: RunCommand) -> list[dict[str, Any]]:
-    """The installations that systemd runs without a container; which one this host was upgraded from the journal says."""
+    """What runs without a container: units that start GPUStack, and processes that nobody keeps."""
     try:
         entries = _journal.newest_entries(state_dir)
     except OSError:

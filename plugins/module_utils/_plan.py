@@ -59,6 +59,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     previews = {view.name: _preview(view, verdicts[view.name].flags) for view in views}
     leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
     pin = _plan_prepare.pin(views)
+    model_paths = _model_paths(views)
 
     problems.extend(_plan_fleet.refusals(views, settings))
     problems.extend(_plan_wrecks.refusals(views))
@@ -81,7 +82,10 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
         "losses": losses,
         "server": next((view.name for view in views if view.is_server), None),
         "workers": known,
-        "hosts": {view.name: _decision(view, known, pin, verdicts[view.name], leftovers[view.name]) for view in views},
+        "hosts": {
+            view.name: _decision(view, known, pin, verdicts[view.name], leftovers[view.name], model_paths)
+            for view in views
+        },
     }
     plan["text"] = _plan_text.lines(plan)
     return plan
@@ -233,6 +237,7 @@ def _decision(
     pin: str | None,
     verdict: _vendors.Verdict,
     leftovers: list[dict[str, Any]],
+    model_paths: list[str],
 ) -> dict[str, Any]:
     installation = view.installation or {}
     worker = _plan_fleet.worker_of(view, known) if view.runs_worker else None
@@ -244,6 +249,7 @@ def _decision(
         "container_name": view.settings.choice(view.name, "container_name") or _own_name(view),
         "data_dir": _data_dir(view),
         "data_dir_now": (installation.get("data_dir") or {}).get("read_path"),
+        "model_paths": model_paths if installation.get("kind") == _unit_record.SYSTEMD and view.runs_worker else [],
         "worker": worker,
         "gpu": {"vendor": verdict.vendor, "how": verdict.how, "flags": verdict.flags},
         "prepare": _plan_prepare.left(view, pin, verdict, worker),
@@ -253,6 +259,12 @@ def _decision(
         "attempt": view.node["journal"]["attempt"],
         "backup": view.node["journal"]["backup"],
     }
+
+
+def _model_paths(views: Sequence[HostView]) -> list[str]:
+    """Where models with a local path lie, on whichever host has them: without a container each host sees its own."""
+    models = [model for view in views if view.is_server for model in (view.database or {}).get("models", [])]
+    return sorted({str(model["reference"]) for model in models if model["source"] == "local_path"})
 
 
 def _data_dir(view: HostView) -> str | None:

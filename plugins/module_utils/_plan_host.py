@@ -64,9 +64,9 @@ def check_access(view: HostView) -> Iterator[Problem]:
             "no Docker engine answers: {}".format(engine["error"]),
             "start the Docker engine, or correct gpustack_docker_host"
             if not _is_without_container(view)
-            else "v2 runs in Docker alone: install Docker Engine on this host (the system's package, docker.io on Debian"
-            " and Ubuntu, or docs.docker.com/engine/install), for GPUs also their vendor's container runtime, and run"
-            " again; the legacy installation is not touched by that",
+            else "v2 runs in Docker alone: install Docker Engine on this host (the system's package, docker.io on"
+            " Debian and Ubuntu, or docs.docker.com/engine/install), for GPUs their vendor's container runtime too, and"
+            " run again; the legacy installation is not touched by that",
         )
         return
     kinds = (
@@ -142,9 +142,7 @@ def check_installation(view: HostView) -> Iterator[Problem]:
             " enable its legacy unit, once",
         )
     elif view.installation is None:
-        names = ", ".join(
-            "{} ({})".format(each["name"], each["image"] or each.get("kind")) for each in view.candidates
-        )
+        names = ", ".join("{} ({})".format(each["name"], each["image"] or each.get("kind")) for each in view.candidates)
         yield view.problem(
             "several_candidates",
             f"several GPUStack installations could be the one to upgrade: {names}",
@@ -179,7 +177,9 @@ def check_generation(view: HostView) -> Iterator[Problem]:
         yield view.problem(
             "legacy_release",
             "{} runs GPUStack {}; only {} are upgraded".format(
-                _unit_record.called(installation), release or "of unknown release", " and ".join(_releases.LEGACY_SUPPORTED)
+                _unit_record.called(installation),
+                release or "of unknown release",
+                " and ".join(_releases.LEGACY_SUPPORTED),
             ),
             "bring the installation to 0.7.1 by upstream's guide first",
         )
@@ -219,9 +219,8 @@ def check_options(view: HostView) -> Iterator[Problem]:
     if view.runs_worker and not view.is_server and has_none:
         yield view.problem(
             "no_token",
-            "{} has no registration token in its arguments, environment or data directory".format(
-                _unit_record.called(installation)
-            ),
+            f"{_unit_record.called(installation)} has no registration token in its arguments, environment or data"
+            " directory",
             "set gpustack_token for this host (in a vault)",
         )
 

@@ -36,7 +36,8 @@ def left(
         "image": not image["present"],
         "version": not proven,
         "trial": _matters(view, verdict, gpus) and not (proven and _is_tried(view, verdict.flags, gpus)),
-        "legacy_image": not (view.installation or {}).get("image_archive"),
+        "legacy_image": bool((view.installation or {}).get("image_id"))
+        and not (view.installation or {}).get("image_archive"),
     }
     return {part: view.will_switch and open_ for part, open_ in needed.items()}
 

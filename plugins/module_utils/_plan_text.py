@@ -40,6 +40,8 @@ def _host_lines(host: str, decision: Mapping[str, Any]) -> Iterator[str]:
         yield "    data in {}".format(decision["data_dir"])
     if decision["gpu"]["vendor"]:
         yield "    GPU vendor {} (known from {})".format(decision["gpu"]["vendor"], decision["gpu"]["how"])
+    if decision["model_paths"]:
+        yield "    models by path, mounted where this host has them: {}".format(", ".join(decision["model_paths"]))
     worker = decision["worker"]
     if worker:
         yield "    worker {}, id {}, {}".format(worker["name"], worker["id"], gpu_text(worker["gpus"]))

@@ -84,8 +84,8 @@ def _back(work: Work, outcome: str) -> dict[str, Any]:
             undo(work, start)
     except _gates.GateError as error:
         raise SwitchError(
-            f"{error} v2 is set aside and {attempt.legacy_name} was started; see why with: {_log_of(attempt)}. Then run "
-            "the same command again."
+            f"{error} v2 is set aside and {attempt.legacy_name} was started; see why with: {_log_of(attempt)}. Then "
+            "run the same command again."
         ) from error
     data_dir = describe(_legacy(work)).facts["data_dir"]["read_path"]
     return {

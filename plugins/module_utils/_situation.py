@@ -28,6 +28,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _systemd_unit,
     _takeover,
     _unit_install,
+    _unit_paths,
     _unit_record,
     _way_back,
     _wreck_here,
@@ -281,7 +282,11 @@ def _build(
         "gpu_devices": params["gpu_devices"],
         "extra_args": _extra_args(params, attempt),
         "extra_env": _extra_env(params, attempt, found),
-        "extra_volumes": [*_layer.mounted(attempt), *params["extra_volumes"]],
+        "extra_volumes": [
+            *_layer.mounted(attempt),
+            *_model_volumes(params, attempt, found),
+            *params["extra_volumes"],
+        ],
         "rollout_env": params["rollout_env"] if attempt.serves else {},
         "migrate": attempt.serves,
         "attempt": attempt.name,
@@ -295,6 +300,13 @@ def _build(
     image = reader.image(legacy["Image"]) or {}
     built = _container_spec.build(legacy, image, release, attempt.role, params["gpu"], settings)
     return built._replace(spec={**built.spec, "ulimits": _grantable(built.spec["ulimits"])})
+
+
+def _model_volumes(params: Mapping[str, Any], attempt: Attempt, found: Installation) -> list[str]:
+    """Models with a local path that a legacy release without a container reads from the host."""
+    if not attempt.is_unit:
+        return []
+    return _unit_paths.model_volumes(params["model_paths"], [mount["destination"] for mount in found.facts["mounts"]])
 
 
 def _grantable(ulimits: list[dict[str, Any]]) -> list[dict[str, Any]]:

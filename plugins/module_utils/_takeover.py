@@ -141,8 +141,8 @@ def _unit_warnings(installation: Mapping[str, Any], keeper: Mapping[str, Any]) -
     not_carried = f"; {', '.join(further)} of the unit mean nothing to the container" if further else ""
     yield Finding(
         "systemd_unit",
-        f"{_kept(installation, keeper)}; the unit will be disabled and stopped, its file, its variables and the program "
-        f"stay, and the v2 container has restart policy unless-stopped{not_carried}",
+        f"{_kept(installation, keeper)}; the unit will be disabled and stopped, its file, its variables and the "
+        f"program stay, and the v2 container has restart policy unless-stopped{not_carried}",
         "leave the unit disabled; going back enables and starts it again",
     )
     if _UNINSTALL in ((installation.get("data") or {}).get("files") or {}):

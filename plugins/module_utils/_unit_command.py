@@ -24,7 +24,9 @@ _WHOLE_WORD = re.compile(r"\$(\w+)")
 _SPECIFIER = re.compile(r"%[a-zA-Z]")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 #: One assignment of an environment file: its value may be quoted in parts, and goes on where its quotes do.
-_ASSIGNMENT = re.compile(r"""^[ \t]*([^\s#;=][^=\n]*?)[ \t]*=[ \t]*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^'"\\\n])*)""", re.M | re.S)
+_ASSIGNMENT = re.compile(
+    r"""^[ \t]*([^\s#;=][^=\n]*?)[ \t]*=[ \t]*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^'"\\\n])*)""", re.M | re.S
+)
 _PART = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^'"\\]+)""", re.S)
 _ESCAPED_IN_QUOTES = re.compile(r"\\(\n|[\"\\`$])")
 

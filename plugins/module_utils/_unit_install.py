@@ -36,7 +36,16 @@ Look = Callable[[str], "dict[str, Any] | None"]
 _STARTS = re.compile(r"""(?:^|[\s/"'])gpustack["']?\s+start\b""")
 _ENGINES = ("docker", "podman", "nerdctl")
 _TEMPLATE = re.compile(r"@\.service$")
-_SHOWN = ("ExecStart", "EnvironmentFiles", "InvocationID", "MainPID", "User", "DynamicUser", "RootDirectory", "RootImage")
+_SHOWN = (
+    "ExecStart",
+    "EnvironmentFiles",
+    "InvocationID",
+    "MainPID",
+    "User",
+    "DynamicUser",
+    "RootDirectory",
+    "RootImage",
+)
 _ARGV = re.compile(r"argv\[\]=(.*?) ; ignore_errors=", re.S)
 _ENVIRONMENT_FILE = re.compile(r"(.+?) \(ignore_errors=(?:yes|no)\)")
 _ROOT = ("", "root", "0")
@@ -169,9 +178,7 @@ def _environment(unit: _systemd_unit.Unit, shown: Shown) -> dict[str, str]:
     return {name: value for name, value in found.items() if name not in dropped}
 
 
-def _arguments(
-    unit: _systemd_unit.Unit, lines: list[str], shown: Shown, environment: Mapping[str, str]
-) -> list[str]:
+def _arguments(unit: _systemd_unit.Unit, lines: list[str], shown: Shown, environment: Mapping[str, str]) -> list[str]:
     """The arguments of `gpustack start`, as long as systemd reads the same words."""
     if len(lines) != 1:
         raise CommandError("it has several ExecStart= lines")

@@ -67,7 +67,7 @@ def called(installation: Mapping[str, Any]) -> str:
 
 
 def container_name(installation_name: str) -> str:
-    """What the v2 container of an installation is called unless the operator chose: a unit's name without its suffix."""
+    """What the v2 container is called unless the operator chose: as the old one, or as the unit without its suffix."""
     if not installation_name.endswith(_UNIT_SUFFIX):
         return installation_name
     stem = re.sub(r"[^A-Za-z0-9_.-]", "-", installation_name[: -len(_UNIT_SUFFIX)]).lstrip("_.-")

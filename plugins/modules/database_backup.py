@@ -53,8 +53,9 @@ options:
     required: true
   container:
     description:
-      - Id or name of the server's container. Its definition is saved too, as C(container.json), so that
-        M(fleetops.gpustack.legacy_install) can make it anew on a host that has nothing but the backup.
+      - Id or name of the server's container, or id of its systemd unit as M(fleetops.gpustack.node_info)
+        reports it. Its definition is saved too, as C(container.json), so that M(fleetops.gpustack.legacy_install) can
+        make a container anew on a host that has nothing but the backup.
       - The definition holds the secrets of the container's arguments and environment. It stays in the backup.
     type: str
   docker_host:
@@ -182,7 +183,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _os_errors, _snapshot
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _os_errors, _snapshot, _unit_install
+from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import (
     DEFAULT_DOCKER_HOST,
@@ -219,11 +221,11 @@ def public(manifest: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def definition_of(container: str | None, docker_host: str) -> dict[str, Any] | None:
-    """The engine's record of the server's container, None when none was named."""
+def definition_of(container: str | None, docker_host: str, run: RunCommand) -> dict[str, Any] | None:
+    """The record of the server's container, or of its unit, None when none was named."""
     if container is None:
         return None
-    record = DockerReader(docker_host).inspect(container)
+    record = _unit_install.look(DockerReader(docker_host).inspect, run)(container)
     if record is None:
         raise _snapshot.SnapshotError(f"there is no container {container} on this host; name the server's container.")
     return record
@@ -281,7 +283,7 @@ def main() -> None:
     path = os.path.join(params["dest"], params["name"])
     try:
         _snapshot.require_private(params["dest"])
-        definition = definition_of(params["container"], params["docker_host"])
+        definition = definition_of(params["container"], params["docker_host"], module.run_command)
         result = backup(os.path.abspath(params["data_dir"]), path, params["running"], definition, module.check_mode)
     except (_snapshot.SnapshotError, DockerReaderError, OSError) as error:
         module.fail_json(msg=f"No backup {path} was made: {_os_errors.explain(error)}", path=path)

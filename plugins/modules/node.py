@@ -62,7 +62,8 @@ options:
         - The old container is back under its name, with its files.
   installation:
     description:
-      - Id or name of the legacy container, as M(fleetops.gpustack.node_info) reports it.
+      - Id or name of the legacy container, or id of the legacy systemd unit, as M(fleetops.gpustack.node_info) reports
+        it.
       - Required with O(state=upgraded).
     type: str
   release:
@@ -125,6 +126,13 @@ options:
   extra_volumes:
     description:
       - Volumes to add to the new container, as C(docker run --volume) takes them.
+    type: list
+    elements: str
+    default: []
+  model_paths:
+    description:
+      - Paths of models with a local path, as the plan lists them. Where the legacy release runs without a container,
+        those that are on the host are mounted into the new container under the same paths.
     type: list
     elements: str
     default: []
@@ -546,6 +554,7 @@ def main() -> None:
             "extra_args": {"type": "list", "elements": "str", "default": [], "no_log": True},
             "extra_env": {"type": "dict", "default": {}, "no_log": True},
             "extra_volumes": {"type": "list", "elements": "str", "default": []},
+            "model_paths": {"type": "list", "elements": "str", "default": []},
             "rollout_env": {"type": "dict", "default": {}},
             "expected_gpus": {"type": "list", "elements": "dict"},
             "gpu_gate": {"type": "str", "choices": ["exact", "at_least", "vendor"], "default": "exact"},

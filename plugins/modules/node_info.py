@@ -201,16 +201,25 @@ engine:
       description: The runtime of containers that name none.
       type: str
 installations:
-  description: Every GPUStack container, running or not, also those that this collection made or retired.
+  description:
+    - Every GPUStack container, running or not, also those that this collection made or retired.
+    - Every systemd unit in use that runs GPUStack without a container, and every such process that nobody keeps, in the
+      same form. Its mounts are what a container with the same paths needs.
   returned: always
   type: list
   elements: dict
   contains:
+    kind:
+      description:
+        - What it is. A V(systemd) unit runs C(gpustack start) without a container, as upstream's installer script of
+          0.x sets it up; a V(process) does so, and nothing keeps it.
+      type: str
+      choices: [container, systemd, process]
     id:
-      description: Container id.
+      description: Container id, or V(systemd:) and the unit.
       type: str
     name:
-      description: Container name.
+      description: Name of the container or unit.
       type: str
     image:
       description: The reference that the container was started by.
@@ -302,6 +311,10 @@ installations:
             removes:
               description: Whether it, or C(--rm) in it, removes the container.
               type: bool
+            further:
+              description: Of a unit without a container, its commands beside the main one, which are not carried over.
+              type: list
+              elements: str
     network_mode:
       description: Network mode.
       type: str

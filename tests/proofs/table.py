@@ -39,6 +39,8 @@ ROWS: dict[str, dict[str, str]] = {
         "embedded": "server with an embedded worker",
         "unit": "systemd unit around a container",
         "compose": "Compose, watched by Watchtower",
+        "script": "upstream's installer script (pipx, systemd)",
+        "pip": "pip, under a systemd unit of one's own",
         "macos": "macOS, archive of the data directory",
         "windows": "Windows, archive of the data directory",
     },
