@@ -32,7 +32,9 @@ def find(known: set[int], proc: str = "/proc") -> list[dict[str, Any]]:
 
 def _processes(proc: str) -> Iterator[tuple[int, list[str]]]:
     """`gpustack start` among the host's own processes: what is in a container has another view of the file systems."""
-    own = _namespace(proc, 1)
+    own = _namespace(proc, os.getpid())
+    if own is None:
+        return
     for entry in sorted(os.listdir(proc)):
         words = _words(proc, entry) if entry.isdigit() else []
         for first in (0, 1):  # a script is the second word of its interpreter's command line

@@ -77,7 +77,7 @@ def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
     if outcome in ("unfinished", "failed"):
         return _interrupted(params, reader, inspect, own, needs_image)
     legacy = _legacy_record(params, inspect)
-    attempt = _new_attempt(params, reader, legacy)
+    attempt = _with_unit_as_it_was(_new_attempt(params, reader, legacy), own, outcome)
     _refuse_used_run_id(params, entries)
     return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image, [])
 
@@ -181,6 +181,16 @@ def _new_attempt(params: Mapping[str, Any], reader: DockerReader, legacy: Mappin
         backup=os.path.join(params["backup_dir"], params["run_id"]),
         kept_by=kept_by,
     )
+
+
+def _with_unit_as_it_was(attempt: Attempt, own: list[dict[str, Any]], outcome: str) -> Attempt:
+    """A unit that an attempt which failed has left disabled and stopped, as a 0.x worker's is, was not so by itself."""
+    if not attempt.is_unit or outcome != "restored" or attempt.was_running or (attempt.unit or {}).get("enabled"):
+        return attempt
+    earlier = from_entries(own)
+    if earlier.legacy_id != attempt.legacy_id:
+        return attempt
+    return attempt.replaced(kept_by={**attempt.kept_by, "unit": earlier.unit})
 
 
 def _supervisors_of(reader: DockerReader, legacy: Mapping[str, Any], run: RunCommand) -> list[dict[str, Any]]:

@@ -19,15 +19,18 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._supervisors imp
 #: Prefixes of a command that change whose rights it has, or whether its failure counts, but not what is started.
 _PLAIN_PREFIXES = "-+!"
 _LITERAL = ":"
+#: Another name for the process, and a shell around it.
+_OTHER_PREFIXES = "@|"
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)\})")
 _WHOLE_WORD = re.compile(r"\$(\w+)")
 _SPECIFIER = re.compile(r"%[a-zA-Z]")
 _NAME = re.compile(r"[A-Za-z_]\w*")
-#: One assignment of an environment file: its value may be quoted in parts, and goes on where its quotes do.
+#: One assignment of an environment file: quoted parts, over several lines if need be, then a rest without quotes.
 _ASSIGNMENT = re.compile(
-    r"""^[ \t]*([^\s#;=][^=\n]*?)[ \t]*=[ \t]*((?:'[^']*'|"(?:[^"\\]|\\.)*"|\\.|[^'"\\\n])*)""", re.M | re.S
+    r"""^[ \t]*([^\s#;=][^=\n]*?)[ \t]*=[ \t]*((?:(?:'[^']*'|"(?:[^"\\]|\\.)*")[ \t]*)*)((?:\\.|[^\\\n])*)""",
+    re.M | re.S,
 )
-_PART = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^'"\\]+)""", re.S)
+_QUOTED = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)\"""", re.S)
 _ESCAPED_IN_QUOTES = re.compile(r"\\(\n|[\"\\`$])")
 
 
@@ -53,8 +56,11 @@ def effective(settings: Iterable[tuple[str, str]], key: str) -> list[str]:
 
 def command(line: str, unit: str, environment: Mapping[str, str]) -> Command:
     """The words of an ``ExecStart=`` line."""
-    text = line.lstrip(_PLAIN_PREFIXES + _LITERAL)
-    expands = _LITERAL not in line[: len(line) - len(text)]
+    text = line.lstrip(_PLAIN_PREFIXES + _LITERAL + _OTHER_PREFIXES)
+    prefixes = line[: len(line) - len(text)]
+    if set(prefixes) & set(_OTHER_PREFIXES):
+        raise CommandError("it starts its program under another name, or in a shell")
+    expands = _LITERAL not in prefixes
     try:
         read = tuple(resolved(word, unit) for word in shlex.split(text))
     except ValueError as error:
@@ -91,17 +97,15 @@ def variables(values: Iterable[str], unit: str) -> dict[str, str]:
 def environment_file(text: str) -> dict[str, str]:
     """What an ``EnvironmentFile=`` sets."""
     return {
-        name: _value(value) for name, value in _ASSIGNMENT.findall(text.replace("\\\n", "")) if _NAME.fullmatch(name)
+        name: _value(quoted, rest)
+        for name, quoted, rest in _ASSIGNMENT.findall(text.replace("\\\n", ""))
+        if _NAME.fullmatch(name)
     }
 
 
-def _value(text: str) -> str:
-    # Blanks at the end count where they are quoted or escaped.
-    stripped = text if re.search(r"\\\s+\Z", text) else text.rstrip()
-    return "".join(
-        single or _ESCAPED_IN_QUOTES.sub(r"\1", double) or escaped or plain
-        for single, double, escaped, plain in _PART.findall(stripped)
-    )
+def _value(quoted: str, rest: str) -> str:
+    parts = [single or _ESCAPED_IN_QUOTES.sub(r"\1", double) for single, double in _QUOTED.findall(quoted)]
+    return "".join(parts) + re.sub(r"\\(.)", r"\1", rest.rstrip())
 
 
 def start_arguments(words: Sequence[str]) -> list[str]:
