@@ -9,7 +9,8 @@ read them.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator
+import re
+from typing import Any, Callable, Iterator, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_disk,
@@ -21,6 +22,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import NONE, SWITCH, HostView, Problem
 
 ARCHITECTURES = ("x86_64", "aarch64")
+#: docker 7.1 of PyPI, docker/constants.py: MINIMUM_DOCKER_API_VERSION.
+OLDEST_API = (1, 24)
 
 # Findings of the database that make v2's migration or its start fail (facts, C9): what to do about each on the
 # legacy server.
@@ -69,6 +72,14 @@ def check_access(view: HostView) -> Iterator[Problem]:
             " run again; the legacy installation is not touched by that",
         )
         return
+    if _api_of(engine) < OLDEST_API:
+        yield view.problem(
+            "engine_old",
+            "its Docker engine {} speaks API {}, and the Docker SDK 7 needs {}.{}".format(
+                engine["version"], engine["api_version"], *OLDEST_API
+            ),
+            "upgrade the Docker engine (docs.docker.com/engine/install)",
+        )
     kinds = (
         ("rootless", "a rootless Docker engine"),
         ("userns_remap", "a Docker engine with userns-remap"),
@@ -81,6 +92,12 @@ def check_access(view: HostView) -> Iterator[Problem]:
                 f"{kind} serves this host; uid 9999 and --privileged of GPUStack v2 do not work there",
                 "run GPUStack on an ordinary (rootful) Docker engine",
             )
+
+
+def _api_of(engine: Mapping[str, Any]) -> tuple[int, ...]:
+    """The engine's API version as numbers; one that cannot be told is not held against it."""
+    text = str(engine["api_version"] or "")
+    return tuple(map(int, text.split("."))) if re.fullmatch(r"\d+\.\d+", text) else OLDEST_API
 
 
 def _is_without_container(view: HostView) -> bool:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping, Sequence
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _unit_record
+
 ACTIONS = {
     "switch": "will be upgraded",
     "resume": "was interrupted and will be continued",
@@ -107,7 +109,9 @@ def _outcome_host(host: str, decision: Mapping[str, Any], switched: Mapping[str,
         switched["container"]["image"],
         switched["downtime"],
     )
-    yield "    backup {}; old container kept as {}".format(switched["backup"], switched["legacy_container"])
+    old = switched["legacy_container"]
+    kept = f"{_unit_record.legacy(old)} kept, disabled" if old.endswith(".service") else f"old container kept as {old}"
+    yield "    backup {}; {}".format(switched["backup"], kept)
 
 
 def _parity_lines(parity: Mapping[str, Any]) -> Iterator[str]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_text
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_text, _unit_record
 
 ACTIONS = {
-    "back": "goes back to legacy container {legacy_name} (attempt {attempt})",
-    "start": "is back already; its legacy container {legacy_name} will be started",
+    "back": "goes back to {legacy} (attempt {attempt})",
+    "start": "is back already; its {legacy} will be started",
     "none": "is back already",
 }
 
@@ -31,7 +31,7 @@ def lines(plan: Mapping[str, Any]) -> list[str]:
 def _host_line(host: str, decision: Mapping[str, Any]) -> str:
     if decision["never_upgraded"]:
         return f"{host}: nothing to take back; it was never upgraded by this collection"
-    text = ACTIONS[decision["action"]].format(**decision)
+    text = ACTIONS[decision["action"]].format(legacy=_unit_record.legacy(str(decision["legacy_name"])), **decision)
     if decision["action"] != "none" and decision["legacy_container"] == "removed":
         text += ", which was removed and is made again from its saved definition"
     return f"{host}: {decision['role']}, {text}"
@@ -73,9 +73,9 @@ def outcome(plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -
 
 def _outcome_host(host: str, restored: Mapping[str, Any]) -> Iterator[str]:
     downtime = restored["downtime"]
-    yield "{}: legacy container {} serves again{}{}".format(
+    yield "{}: {} serves again{}{}".format(
         host,
-        restored["legacy_container"],
+        _unit_record.legacy(restored["legacy_container"]),
         ", made again from its saved definition" if restored["recreated"] else "",
         "" if downtime is None else f"; down for {downtime:.1f} s",
     )

@@ -20,6 +20,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _switch_server,
     _switch_steps,
     _switch_worker,
+    _unit_record,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
     NO_RESTART,
@@ -229,7 +230,7 @@ def _failed(work: Work, error: Exception) -> dict[str, Any]:
         "failed": True,
         "outcome": "restored",
         "downtime": downtime(work.journal.entries(), "undo_start"),
-        "msg": f"{cause} Everything is back: legacy container {work.attempt.legacy_name} {state}, {files}. What v2 "
+        "msg": f"{cause} Everything is back: {_unit_record.legacy(work.attempt.legacy_name)} {state}, {files}. What v2 "
         "left is kept aside. Remove the cause and run again.",
     }
 

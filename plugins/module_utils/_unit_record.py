@@ -66,6 +66,11 @@ def called(installation: Mapping[str, Any]) -> str:
     return words.get(installation.get("kind", CONTAINER), "container {}").format(installation["name"])
 
 
+def legacy(name: str) -> str:
+    """A legacy installation in words, where only its name is known."""
+    return f"legacy systemd unit {name}" if name.endswith(_UNIT_SUFFIX) else f"legacy container {name}"
+
+
 def container_name(installation_name: str) -> str:
     """What the v2 container is called unless the operator chose: as the old one, or as the unit without its suffix."""
     if not installation_name.endswith(_UNIT_SUFFIX):

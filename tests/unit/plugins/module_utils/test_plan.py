@@ -115,6 +115,20 @@ def in_layer(fleet: Fleet, host: str, auto_remove: bool = False, cache: Any = ()
     legacy(fleet, host)["auto_remove"] = auto_remove
 
 
+def without_container(fleet: Fleet, kind: str = "systemd", problem: Any = None) -> None:
+    """w1 as upstream's script installs it, or as a process of its own."""
+    name = "gpustack.service" if kind == "systemd" else "process 4711"
+    legacy(fleet, "w1").update(kind=kind, id=f"systemd:{name}", name=name, image=None, image_id="", supervisors=[])
+    keep(fleet, "w1", "systemd", name=name, problem=problem, unit=unit(makes=False, removes=False))
+
+
+def no_engine_yet(fleet: Fleet) -> None:
+    without_container(fleet)
+    fleet["w1"]["engine"].update(
+        reachable=False, error="/var/run/docker.sock does not exist", runtimes=[], root_dir=None
+    )
+
+
 def anonymous_of_unit(fleet: Fleet) -> None:
     keep(fleet, "w1", "systemd", unit=unit())
     legacy(fleet, "w1")["data_dir"].update(type="anonymous", volume="f" * 64)
@@ -129,6 +143,18 @@ REFUSALS: dict[str, Any] = {
     "another run": (lambda f: f["w1"]["lock"].update(held=True, pid=1, since="s", run="r"), "w1", "locked"),
     "not root": (lambda f: f["w1"]["host"].update(uid=1000), "w1", "not_root"),
     "engine down": (lambda f: f["w1"]["engine"].update(reachable=False, error="no socket"), "w1", "no_engine"),
+    "engine of long ago": (lambda f: f["w1"]["engine"].update(version="1.11", api_version="1.23"), "w1", "engine_old"),
+    "a process that nobody keeps": (
+        lambda f: without_container(f, "process", {"cause": "it runs by itself", "way_out": "w"}),
+        "w1",
+        "supervised",
+    ),
+    "a unit that cannot be followed": (
+        lambda f: without_container(f, "systemd", {"cause": "it runs as user x", "way_out": "w"}),
+        "w1",
+        "supervised",
+    ),
+    "a unit, and no engine": (no_engine_yet, "w1", "no_engine"),
     "rootless engine": (lambda f: f["w1"]["engine"].update(rootless=True), "w1", "engine_kind"),
     "remapped engine": (lambda f: f["w1"]["engine"].update(userns_remap=True), "w1", "engine_kind"),
     "podman": (lambda f: f["w1"]["engine"].update(podman=True), "w1", "engine_kind"),
@@ -462,3 +488,51 @@ def test_the_port_of_the_legacy_workers_own_metrics_is_free_once_it_has_stopped(
     assert codes(fleet) == {("w1", "port_taken")}
     legacy(fleet, "w1")["worker"]["metrics_port"] = 10188
     assert codes(fleet) == set()
+
+
+def test_a_unit_is_switched_to_a_container_of_its_own_name() -> None:
+    evidence = plan_evidence.fleet()
+    without_container(evidence)
+    legacy(evidence, "w1")["data"]["files"]["uninstall.sh"] = {}
+    models = [
+        {"name": "a", "source": "local_path", "reference": "/srv/models/a"},
+        {"name": "b", "source": "huggingface", "reference": "b"},
+    ]
+    legacy(evidence, "s")["database"]["models"] = models
+    plan = make_plan(evidence, plan_evidence.settings())
+    assert plan["refusals"] == []
+    decision = plan["hosts"]["w1"]
+    assert (decision["action"], decision["installation"]) == ("switch", "systemd:gpustack.service")
+    assert (decision["container_name"], decision["model_paths"]) == ("gpustack", ["/srv/models/a"])
+    assert plan["hosts"]["s"]["model_paths"] == [], "a container has its own mounts"
+    assert decision["prepare"]["legacy_image"] is False
+    codes = [each["code"] for each in plan["warnings"] if each["host"] == "w1"]
+    assert {"systemd_unit", "uninstall_script"} <= set(codes)
+
+
+def test_an_engine_that_was_never_there_is_asked_for() -> None:
+    evidence = plan_evidence.fleet()
+    no_engine_yet(evidence)
+    plan = make_plan(evidence, plan_evidence.settings())
+    (found,) = [each for each in plan["refusals"] if each["code"] == "no_engine"]
+    assert "install Docker Engine" in found["way_out"]
+    assert {each["host"] for each in plan["refusals"]} == {"w1"}
+
+
+def test_an_interrupted_unit_is_continued_beside_the_container_that_was_made() -> None:
+    evidence = plan_evidence.fleet()
+    without_container(evidence)
+    legacy(evidence, "w1").update(running=False)
+    evidence["w1"]["journal"].update(
+        outcome="unfinished",
+        attempt="20261124T031500Z",
+        legacy_name="gpustack.service",
+        container_name="gpustack",
+    )
+    made = {**legacy(evidence, "w2"), "id": "v2", "generation": "v2", "release": "2.2.3", "attempt": "20261124T031500Z"}
+    evidence["w1"]["installations"].append(made)
+    plan = make_plan(evidence, plan_evidence.settings())
+    decision = plan["hosts"]["w1"]
+    assert (decision["action"], decision["installation"]) == ("resume", "systemd:gpustack.service")
+    assert decision["container_name"] == "gpustack"
+    assert plan["refusals"] == []
