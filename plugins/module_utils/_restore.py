@@ -98,7 +98,10 @@ def _back(work: Work, outcome: str) -> dict[str, Any]:
 
 def _log_of(attempt: Attempt) -> str:
     """Where a legacy release says why it does not serve: a container in its log, a unit in systemd's or a file."""
-    return f"systemctl status {attempt.legacy_name}" if attempt.is_unit else f"docker logs {attempt.legacy_name}"
+    name = attempt.legacy_name
+    if attempt.is_unit:
+        return f"systemctl status {name}, and the file that StandardOutput= names in systemctl cat {name}"
+    return f"docker logs {name}"
 
 
 def go_back(work: Work) -> Work:

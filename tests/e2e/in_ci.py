@@ -25,6 +25,7 @@ TURNS = {
     "test_mounts.py": 7,
     "test_resume.py": 7,
     "test_rollback.py": 16,
+    "test_script_install.py": 14,
     "test_secrets.py": 10,
     "test_supervised.py": 9,
     "test_transfer.py": 10,

@@ -16,6 +16,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _way_back
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError
 
 from .engine_records import container, image
+from .module_run import run_command
 
 ATTEMPT = "20261124T031500Z"
 
@@ -96,7 +97,7 @@ def test_the_legacy_container_under_its_own_name_is_not_in_the_way(host: Host) -
 
 
 def test_a_host_without_a_journal_has_no_way_back(tmp_path: Path) -> None:
-    assert _way_back.evidence(f"unix://{tmp_path}/none", str(tmp_path)) is None
+    assert _way_back.evidence(f"unix://{tmp_path}/none", str(tmp_path), run_command) is None
 
 
 def test_a_damaged_definition_is_told_with_the_way_out(host: Host) -> None:
@@ -115,7 +116,7 @@ def test_evidence_of_an_unreadable_engine_is_an_obstacle_and_no_failure(host: Ho
         "detail": {**host.attempt.__dict__},
     }
     (tmp_path / "journal.jsonl").write_text(json.dumps(entry) + "\n")
-    found = _way_back.evidence(f"unix://{tmp_path}/none", str(tmp_path))
+    found = _way_back.evidence(f"unix://{tmp_path}/none", str(tmp_path), run_command)
     assert found is not None
     assert found["legacy_container"] is None
     assert "Docker engine" in found["obstacle"]
