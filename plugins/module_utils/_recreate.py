@@ -53,7 +53,9 @@ def recreate(engine: Engine, record: Mapping[str, Any], name: str, image_archive
 
 def legacy_record(work: Work) -> dict[str, Any] | None:
     """The attempt's legacy container, the recreated one where the first one is gone; None when there is neither."""
-    inspect = _unit_install.look(work.engine.inspect, work.params.get("run_command"))
+    inspect: _unit_install.Look = work.engine.inspect
+    if work.attempt.is_unit:
+        inspect = _unit_install.look(inspect, work.params["run_command"])
     return find(inspect, work.attempt, work.journal.entries())
 
 
