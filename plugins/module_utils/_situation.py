@@ -143,11 +143,12 @@ def _with_request(attempt: Attempt, params: Mapping[str, Any]) -> Attempt:
 
 
 def _legacy_record(params: Mapping[str, Any], inspect: _unit_install.Look) -> dict[str, Any]:
-    record = inspect(params["installation"])
+    wanted = params["installation"]
+    record = inspect(wanted)
     if record is None:
-        raise SwitchError(
-            f"There is no installation {params['installation']} on this host; look with fleetops.gpustack.node_info."
-        )
+        unit = _unit_record.unit_of(wanted)
+        what = f"container {wanted}" if unit is None else f"systemd unit {unit} that runs GPUStack"
+        raise SwitchError(f"There is no {what} on this host; look with fleetops.gpustack.node_info.")
     return record
 
 

@@ -225,7 +225,7 @@ def test_a_legacy_that_ran_and_was_stopped_since_keeps_its_database(host: Host) 
 def test_a_unit_that_was_removed_stops_the_switch_before_its_beginning(host: Host) -> None:
     host.systemd.file.unlink()
     look = _unit_install.look(host.engine.inspect, host.systemd.run)
-    with pytest.raises(SwitchError, match="There is no installation systemd:gpustack"):
+    with pytest.raises(SwitchError, match="There is no systemd unit gpustack"):
         _situation._legacy_record({"installation": f"systemd:{UNIT}"}, look)
 
 
