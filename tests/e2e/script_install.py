@@ -51,7 +51,7 @@ After=network-online.target
 [Service]
 Environment="GPUSTACK_TOKEN={{token}}" HF_ENDPOINT=https://hf.example.com
 ExecStart={PIP}/bin/gpustack start --data-dir {outside.DATA_DIR} \\
-    --server-url ${{SERVER}} --worker-ip {{address}}
+    --server-url ${{{{SERVER}}}} --worker-ip {{address}}
 Environment=SERVER={{server}}
 Restart=always
 
