@@ -68,7 +68,8 @@ def test_a_process_that_no_unit_keeps_is_refused(fleet: Fleet, installed: dict[s
     worker.exec_root("systemctl", "disable", "--now", unit)
     command = f"{script_install.PIP}/bin/gpustack start --disable-worker --port 8099 --data-dir /srv/other"
     worker.exec_root("mkdir", "/srv/other")
-    worker.exec_root("sh", "-c", f"nohup {command} >/dev/null 2>&1 & echo $! >/run/loose")
+    # Without the variables with which the lab built the host.
+    worker.exec_root("sh", "-c", f"env -i PATH=/usr/bin:/bin nohup {command} >/dev/null 2>&1 & echo $! >/run/loose")
     pid = worker.exec_root("cat", "/run/loose").strip()
     time.sleep(3)  # until the shell has become the program
     loose = playbook.run(fleet, "assess.yml")
