@@ -133,6 +133,7 @@ class Server:
             "backup_keep": 1,
             "docker_host": "unix:///var/run/docker.sock",
             "run_id": SECOND,
+            "run_command": None,
             "start": True,
         }
 
