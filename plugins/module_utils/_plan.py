@@ -16,6 +16,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_fleet,
     _plan_gpus,
     _plan_host,
+    _plan_machine,
     _plan_ports,
     _plan_prepare,
     _plan_text,
@@ -54,6 +55,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     release, problems = _find_release(settings)
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
     verdicts = {view.name: _verdict(view) for view in views}
+    run_ids = _plan_machine.run_ids(views, settings.run_id)
     known = _plan_gpus.with_gates(views, _plan_fleet.known_workers(views))
     previews = {view.name: _preview(view, verdicts[view.name].flags) for view in views}
     leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
@@ -61,6 +63,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
 
     problems.extend(_plan_fleet.refusals(views, settings))
     problems.extend(_plan_wrecks.refusals(views))
+    problems.extend(_plan_machine.refusals(views, previews, release))
     for view in views:
         problems.extend(_plan_host.problems(view))
         problems.extend(_plan_ports.refusals(view, previews[view.name]))
@@ -80,7 +83,10 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
         "losses": losses,
         "server": next((view.name for view in views if view.is_server), None),
         "workers": known,
-        "hosts": {view.name: _decision(view, known, pin, verdicts[view.name], leftovers[view.name]) for view in views},
+        "hosts": {
+            view.name: _decision(view, known, pin, verdicts[view.name], leftovers[view.name], run_ids[view.name])
+            for view in views
+        },
     }
     plan["text"] = _plan_text.lines(plan)
     return plan
@@ -133,7 +139,11 @@ def _verdict(view: HostView) -> _vendors.Verdict:
     """The GPU vendor of a host that runs a worker and is still to be switched."""
     if not view.will_switch or not view.runs_worker or view.release is None or view.installation is None:
         return _vendors.Verdict.none()
-    return _plan_gpus.judge(view, view.installation, view.release)
+    verdict = _plan_gpus.judge(view, view.installation, view.release)
+    added = _plan_machine.environment(view, verdict.vendor)
+    if not (added and verdict.flags):
+        return verdict
+    return verdict.with_environment(added)
 
 
 def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
@@ -204,6 +214,7 @@ def _warnings(
     for view in views:
         found.extend(_plan_ports.warnings(view, previews[view.name]))
         found.extend(_plan_gpus.warnings(view, verdicts[view.name]))
+        found.extend(_plan_machine.warnings(view))
         if view.will_switch and view.installation is not None:
             found.extend(view.problem(*each) for each in _takeover.warnings(view.installation))
         if view.is_server and not view.will_switch and not (view.database and view.database["readable"]):
@@ -232,6 +243,7 @@ def _decision(
     pin: str | None,
     verdict: _vendors.Verdict,
     leftovers: list[dict[str, Any]],
+    run_id: str,
 ) -> dict[str, Any]:
     installation = view.installation or {}
     worker = _plan_fleet.worker_of(view, known) if view.runs_worker else None
@@ -241,7 +253,7 @@ def _decision(
         "installation": installation.get("id"),
         "legacy_release": installation.get("release") if installation.get("generation") != "v2" else None,
         "container_name": view.settings.choice(view.name, "container_name") or _own_name(view),
-        "data_dir": _data_dir(view),
+        "data_dir": _data_dir(view, run_id),
         "data_dir_now": (installation.get("data_dir") or {}).get("read_path"),
         "worker": worker,
         "gpu": {"vendor": verdict.vendor, "how": verdict.how, "flags": verdict.flags},
@@ -249,16 +261,20 @@ def _decision(
         # Of an image that has to be fetched, the preparation tells it.
         "image_id": view.node["image"]["id"],
         "leftovers": leftovers,
+        # Hosts that are one machine have ids, journals and backups of their own.
+        "run_id": run_id,
+        "state_dir": view.node["places"]["state_dir"],
+        "backup_dir": view.node["places"]["backup_dir"],
         "attempt": view.node["journal"]["attempt"],
         "backup": view.node["journal"]["backup"],
     }
 
 
-def _data_dir(view: HostView) -> str | None:
+def _data_dir(view: HostView, run_id: str) -> str | None:
     """Where v2 has its data on the host."""
     data_dir = (view.installation or {}).get("data_dir") or {}
     if data_dir.get("type") == "layer":
-        attempt = view.node["journal"]["attempt"] if view.action == RESUME else view.settings.run_id
+        attempt = view.node["journal"]["attempt"] if view.action == RESUME else run_id
         return _takeover.volume_path(view.node["engine"]["root_dir"], attempt)
     path: str | None = data_dir.get("host_path")
     return path

@@ -126,7 +126,8 @@ def check_installation(view: HostView) -> Iterator[Problem]:
     if not view.candidates:
         yield view.problem(
             "no_legacy_installation",
-            "no GPUStack container was found (looked for images named *gpustack* that run `gpustack start`)",
+            "no GPUStack container was found (looked for images named *gpustack* that run `gpustack start`)"
+            + _of_name(view),
             "take the host out of the groups gpustack_servers and gpustack_workers, or start its legacy container once",
         )
     elif view.installation is None:
@@ -134,8 +135,18 @@ def check_installation(view: HostView) -> Iterator[Problem]:
         yield view.problem(
             "several_candidates",
             f"several GPUStack containers could be the one to upgrade: {names}",
-            "remove the ones that are not in use (docker rm leaves their volumes), so that one is left",
+            "remove the ones that are not in use (docker rm leaves their volumes), so that one is left; or, to upgrade"
+            " each, make a host of the inventory for each, with the same ansible_host, and name its container there with"
+            f" gpustack_legacy_container, such as {view.candidates[0]['name']}",
         )
+
+
+def _of_name(view: HostView) -> str:
+    """What was looked for, where the inventory names a container, and what is there instead."""
+    if not view.node["container"]:
+        return ""
+    there = ", ".join(each["name"] for each in view.node["siblings"]) or "none"
+    return f" with the name {view.node['container']} of gpustack_legacy_container; there are: {there}"
 
 
 def check_generation(view: HostView) -> Iterator[Problem]:

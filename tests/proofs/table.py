@@ -37,6 +37,8 @@ ROWS: dict[str, dict[str, str]] = {
         "config_file": "Docker, configuration file",
         "env_file": "Docker, `--env-file`",
         "embedded": "server with an embedded worker",
+        "two_workers": "two workers on one host, one with GPUs, one without",
+        "server_and_worker": "server and worker on one host, each in its container",
         "unit": "systemd unit around a container",
         "compose": "Compose, watched by Watchtower",
         "macos": "macOS, archive of the data directory",

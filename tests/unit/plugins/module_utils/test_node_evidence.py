@@ -39,6 +39,7 @@ def request(tmp_path: Path, **others: Any) -> Request:
     values = {
         "salt": "salt",
         "image": "gpustack/gpustack:v2.2.3",
+        "container": None,
         "data_dir": None,
         "backup_dir": str(tmp_path / "backup"),
         "state_dir": str(tmp_path / "state"),
