@@ -19,6 +19,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_machine,
     _plan_ports,
     _plan_prepare,
+    _plan_sso,
     _plan_text,
     _plan_wrecks,
     _releases,
@@ -215,6 +216,7 @@ def _warnings(
         found.extend(_plan_ports.warnings(view, previews[view.name]))
         found.extend(_plan_gpus.warnings(view, verdicts[view.name]))
         found.extend(_plan_machine.warnings(view))
+        found.extend(_plan_sso.warnings(view, previews[view.name]))
         if view.will_switch and view.installation is not None:
             found.extend(view.problem(*each) for each in _takeover.warnings(view.installation))
         if view.is_server and not view.will_switch and not (view.database and view.database["readable"]):

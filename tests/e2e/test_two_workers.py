@@ -23,7 +23,7 @@ from tests.lab.fleet import Fleet
 
 STATE, BACKUPS = "/var/lib/fleetops-gpustack/containers", "/var/backups/gpustack/containers"
 CPU_PORTS = ("--worker-port", "10250", "--metrics-port", "10251")
-CPU_RANGES = ("--service-port-range", "40100-40163", "--rpc-server-port-range", "40164-40195")
+CPU_RANGES = ("--service-port-range", "40100-40163")
 CPU = several.Worker("worker1-cpu", "worker1", "gpustack-cpu", (*CPU_PORTS, *CPU_RANGES))
 BESIDE_SERVER = several.Worker("server-worker", "server", "gpustack-worker")
 #: Every host of the inventory: the host of the lab that it is, and its container.
