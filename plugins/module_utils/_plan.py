@@ -21,6 +21,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_prepare,
     _plan_sso,
     _plan_text,
+    _plan_tls,
     _plan_wrecks,
     _releases,
     _takeover,
@@ -68,6 +69,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     for view in views:
         problems.extend(_plan_host.problems(view))
         problems.extend(_plan_ports.refusals(view, previews[view.name]))
+        problems.extend(_plan_tls.refusals(view, previews[view.name]))
         problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
         problems.extend(
             view.problem(each["code"], each["cause"], each["way_out"]) for each in previews[view.name].problems
