@@ -5,7 +5,7 @@
 """Whether what was started does its work: the watch of a first start, and readiness over HTTP.
 
 Requests go straight to the address, never through a proxy. A certificate is not verified against authorities or names:
-it is the operator's own, and the address is this host's. After a start it has to be the very one of the server's option.
+it is the operator's own, and the address is this host's. After a start it has to be the one of the server's option.
 """
 
 from __future__ import annotations
@@ -63,9 +63,11 @@ def wrong_certificate(endpoint: Endpoint) -> str | None:
     if wanted is None:
         return None
     try:
-        with socket.create_connection((endpoint.host, endpoint.port), timeout=REQUEST_SECONDS) as plain:
-            with _unverified().wrap_socket(plain) as connection:
-                shown = connection.getpeercert(binary_form=True)
+        address = (endpoint.host, endpoint.port)
+        with socket.create_connection(address, REQUEST_SECONDS) as plain, _unverified().wrap_socket(
+            plain
+        ) as connection:
+            shown = connection.getpeercert(binary_form=True)
     except OSError as error:
         return str(error) or type(error).__name__
     return None if shown == wanted else f"it shows another certificate than that in {endpoint.certificate}"

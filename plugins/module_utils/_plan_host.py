@@ -136,8 +136,8 @@ def check_installation(view: HostView) -> Iterator[Problem]:
             "several_candidates",
             f"several GPUStack containers could be the one to upgrade: {names}",
             "remove the ones that are not in use (docker rm leaves their volumes), so that one is left; or, to upgrade"
-            " each, make a host of the inventory for each, with the same ansible_host, and name its container there with"
-            f" gpustack_legacy_container, such as {view.candidates[0]['name']}",
+            " each, make a host of the inventory for each, with the same ansible_host, and name its container there"
+            f" with gpustack_legacy_container, such as {view.candidates[0]['name']}",
         )
 
 

@@ -27,9 +27,9 @@ VARIABLE = "gpustack_legacy_container"
 CONTAINER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 RUN_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 
-# A v2 worker deletes each model's container on its engine that is not of an instance of its own, once that is older than
-# this many seconds (worker/serve_manager.py of 2.0, worker/workload_cleaner.py from 2.1 on): also those of the other
-# workers of the machine. So long a time switches that off.
+# A v2 worker deletes each model's container on its engine that is not of an instance of its own, once that is older
+# than this many seconds (worker/serve_manager.py of 2.0, worker/workload_cleaner.py from 2.1 on): also those of the
+# other workers of the machine. So long a time switches that off.
 ORPHANS_VARIABLE = "GPUSTACK_WORKER_ORPHAN_WORKLOAD_CLEANUP_GRACE_PERIOD"
 ORPHANS_SECONDS = "999999999"
 # Which maker's devices gpustack-runtime looks for (gpustack_runtime, detector); any other word, such as CPU, is none.
@@ -70,7 +70,7 @@ def shared(views: Sequence[HostView]) -> Iterator[list[HostView]]:
 
 
 def run_ids(views: Sequence[HostView], run_id: str) -> dict[str, str]:
-    """The run id of each host. Attempts are named by it, so that on one machine it is the next seconds' for the others."""
+    """The run id of each host. It names attempts, so that on one machine each further host has the next second's."""
     found = {view.name: run_id for view in views}
     for hosts in shared(views):
         for place, view in enumerate(sorted(hosts, key=lambda each: each.name)):
@@ -108,9 +108,9 @@ def warnings(view: HostView) -> Iterator[Problem]:
     if view.will_switch:
         yield view.problem(
             "shared_engine",
-            f"it shares its Docker engine with {names}; v2's workers would take each other's model containers for orphans"
-            f" and delete them after 5 minutes, so its container gets {ORPHANS_VARIABLE}={ORPHANS_SECONDS}, and deletes"
-            " no orphans at all",
+            f"it shares its Docker engine with {names}; v2's workers would take each other's model containers for"
+            f" orphans and delete them after 5 minutes, so its container gets {ORPHANS_VARIABLE}={ORPHANS_SECONDS}, and"
+            " deletes no orphans at all",
             "remove a model's container that a worker left behind by hand (docker ps --filter"
             " label=runtime.gpustack.ai/workload)",
         )
@@ -119,7 +119,7 @@ def warnings(view: HostView) -> Iterator[Problem]:
             "orphans",
             f"it shares its Docker engine with {names}, and its container lacks {ORPHANS_VARIABLE}: it deletes their"
             " model containers 5 minutes after their start",
-            f"make its container again with that variable ({ORPHANS_SECONDS}), or give each worker a machine of its own",
+            f"make its container again with that variable ({ORPHANS_SECONDS}), or give each worker its own machine",
         )
 
 
@@ -147,7 +147,9 @@ def _name_problems(view: HostView) -> Iterator[Problem]:
         return
     if not CONTAINER_NAME.fullmatch(str(name)):
         yield view.problem(
-            "container_name", f"{VARIABLE} is '{name}', which can be no container's name", "give the name as docker ps shows it"
+            "container_name",
+            f"{VARIABLE} is '{name}', which can be no container's name",
+            "give the name as docker ps shows it",
         )
     installation = view.installation
     if installation and installation["attempt"] and view.node["journal"]["attempt"] is None:
@@ -213,9 +215,7 @@ def _port_conflicts(
         before.append((view, own))
 
 
-def _way_out(
-    view: HostView, pairs: Sequence[Reserved], taken: Sequence[Reserved], release: _releases.Release
-) -> str:
+def _way_out(view: HostView, pairs: Sequence[Reserved], taken: Sequence[Reserved], release: _releases.Release) -> str:
     fixed = [each for each in pairs if each.option is None]
     if fixed and view.role == "worker":
         return f"from 2.0.1 on workers have no gateway: upgrade to {_releases.DEFAULT}, not to {release.version}"
@@ -246,10 +246,16 @@ def _reserved(view: HostView, built: _container_spec.Built | None, release: _rel
     if installation is None or view.role is None:
         return []
     if built is not None and built.spec:
-        network, values = built.spec["network_mode"], _options.values_of(built.spec["command"], built.spec["environment"])
+        network, values = (
+            built.spec["network_mode"],
+            _options.values_of(built.spec["command"], built.spec["environment"]),
+        )
         values = {**built.config, **values}
     else:
-        network, values = installation["network_mode"], _options.values_of(installation["args"], installation["environment"])
+        network, values = (
+            installation["network_mode"],
+            _options.values_of(installation["args"], installation["environment"]),
+        )
         values = {**((installation.get("config_file") or {}).get("option_values") or {}), **values}
     if network != "host":
         return []

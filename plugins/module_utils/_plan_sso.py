@@ -17,8 +17,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model impo
 # By which option a server knows that it has one, in the order in which GPUStack asks (config.py, init_auth), and which
 # option tells where the user comes back to.
 KINDS = (("OIDC", "oidc_issuer", "oidc_redirect_uri"), ("SAML", "saml_idp_server_url", "saml_sp_acs_url"))
-# From here on a SAML response must be signed, and 0.7.1 read it without a look at its signature; and a user who was made
-# in another way does not come in by single sign-on under the same name (routes/auth.py).
+# From here on a SAML response must be signed, and 0.7.1 read it without a look at its signature; and a user who was
+# made in another way does not come in by single sign-on under the same name (routes/auth.py).
 STRICT_SINCE = "2.2.2"
 CERTIFICATE = "saml_idp_x509_cert"
 
@@ -50,7 +50,7 @@ def _strict(view: HostView, kind: str, values: Mapping[str, Any]) -> Iterator[Pr
     release = view.release.version if view.release else ""
     yield view.problem(
         "sso_users",
-        f"v{release} lets nobody in by {kind} whose name belongs to a user of another source; 0.7.1 did not look at that",
+        f"v{release} lets nobody in by {kind} whose name belongs to a user of another source; 0.7.1 did not look at it",
         f"look for users of source Local who log in by {kind}, and let an administrator make their accounts anew",
     )
     if kind == "SAML":

@@ -36,8 +36,8 @@ options:
     type: str
   container:
     description:
-      - Name of the legacy container that this host of the inventory is about, where several GPUStack containers share one
-        machine. The others are then returned as RV(siblings), and nothing else is said of them.
+      - Name of the legacy container that this host of the inventory is about, where several GPUStack containers share
+        one machine. The others are then returned as RV(siblings), and nothing else is said of them.
       - Without it, every installation of the machine is this host's.
     type: str
   data_dir:

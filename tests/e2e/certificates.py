@@ -20,7 +20,8 @@ mkdir -p {folder} && chmod 0755 {folder} && cd {folder}
 openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj '/CN=Lab authority' -keyout ca.key -out ca.pem 2>/dev/null
 openssl req -newkey rsa:2048 -nodes -subj '/CN={name}' -keyout server.key -out server.csr 2>/dev/null
 printf 'subjectAltName=%s' '{names}' > names
-openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out server.pem 2>/dev/null
+openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out server.pem \\
+    2>/dev/null
 chmod 0644 ca.pem server.pem
 """
 

@@ -113,7 +113,9 @@ def test_it_goes_back(embedded: Fleet, newest_controller: str) -> None:
     with in_both_groups(embedded):
         run(embedded, newest_controller, "rollback.yml", gpustack_accept_rollback_losses=True)
     lifecycle.wait_serving(embedded, since)
-    assert outside.containers(embedded.host("server"))[CONTAINER]["Config"]["Image"].startswith("gpustack/gpustack:v0.7.")
+    assert outside.containers(embedded.host("server"))[CONTAINER]["Config"]["Image"].startswith(
+        "gpustack/gpustack:v0.7."
+    )
     workers = outside.workers(embedded.admin(), "/v1/workers")
     assert {name: worker["id"] for name, worker in workers.items()} == {
         worker["name"]: worker["id"] for worker in embedded.data["workers"]

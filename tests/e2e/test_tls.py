@@ -10,7 +10,6 @@ leads on. The server has single sign-on by SAML, with a user who came by it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,7 +38,8 @@ SAML_USER = "ines@example.com"
 MARK_USER = """
 import sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as database:
-    assert database.execute("UPDATE users SET source = 'SAML', username = ? WHERE username = ?", sys.argv[2:]).rowcount == 1
+    change = "UPDATE users SET source = 'SAML', username = ? WHERE username = ?"
+    assert database.execute(change, sys.argv[2:]).rowcount == 1
 """
 ACCEPTED: dict[str, Any] = {"gpustack_accept_rollback_losses": True}
 
@@ -72,12 +72,16 @@ def run_again(host: Reach, image: str, gpus: bool, environment: dict[str, str], 
     host.exec_root("docker", "rm", "--force", "gpustack")
     command = ["docker", "run", "--detach", "--name", "gpustack", "--restart=unless-stopped", "--network=host"]
     command += [f"--env-file={ENV_FILE}", "--volume", f"{outside.DATA_DIR}:/var/lib/gpustack"]
-    command += ["--volume", f"{certificates.FOLDER}:{IN_CONTAINER}:ro", *(["--gpus", "all", "--ipc=host"] if gpus else [])]
+    command += [
+        "--volume",
+        f"{certificates.FOLDER}:{IN_CONTAINER}:ro",
+        *(["--gpus", "all", "--ipc=host"] if gpus else []),
+    ]
     host.exec_root(*command, image, *arguments)
 
 
 @pytest.fixture(scope="module")
-def encrypted(fleet: Fleet) -> Iterator[str]:
+def encrypted(fleet: Fleet) -> str:
     """The fleet once it speaks TLS alone; the authority's certificate."""
     server, worker1, worker2 = (fleet.host(name) for name in ("server", "worker1", "worker2"))
     token = server.exec_root("cat", f"{outside.DATA_DIR}/token").strip()
@@ -102,7 +106,7 @@ def encrypted(fleet: Fleet) -> Iterator[str]:
     translated = ["--server-url", f"https://{NAT_NAME}:{NAT_PORT}", "--worker-ip", WORKER_OUTSIDE]
     run_again(worker2, images["worker2"], False, trusting, [*translated, "--worker-port", str(WORKER_PORT)])
     wait_ready(fleet, authority, since)
-    yield authority
+    return authority
 
 
 def wait_ready(fleet: Fleet, authority: str, since: float) -> None:
@@ -115,8 +119,12 @@ def wait_ready(fleet: Fleet, authority: str, since: float) -> None:
             found = []
         ready = {worker["name"]: worker for worker in found if worker["state"] == "ready"}
         moved = ready.get("worker2", {}).get("ip") == WORKER_OUTSIDE
-        if set(ready) == {"worker1", "worker2"} and moved and all(legacy._heartbeat(each) > since for each in ready.values()):
-            fleet.data["workers"] = [lifecycle._worker_facts(worker) for worker in found]
+        if (
+            set(ready) == {"worker1", "worker2"}
+            and moved
+            and all(legacy.heartbeat(each) > since for each in ready.values())
+        ):
+            fleet.data["workers"] = [lifecycle.worker_facts(worker) for worker in found]
             return
         assert time.monotonic() < deadline, found
         time.sleep(1)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Several GPUStack containers on one machine, each of them a host of the inventory.
 
-worker1 runs a worker for its GPUs and one without, the server's host runs a worker of its own beside it. What happens to
-one of them does not touch the other.
+worker1 runs a worker for its GPUs and one without, the server's host runs a worker of its own beside it. What happens
+to one of them does not touch the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -51,15 +50,15 @@ def hosts(fleet: Fleet, **of_cpu: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def crowded(fleet: Fleet) -> Iterator[dict[str, Any]]:
+def crowded(fleet: Fleet) -> dict[str, Any]:
     """The containers of the fleet by host of the inventory, once all of them serve."""
     since = time.time()
     several.start(fleet, CPU)
     several.start(fleet, BESIDE_SERVER)
     names = {"worker1", "worker2", CPU.name, BESIDE_SERVER.name}
     found = legacy.wait_ready(fleet.admin(), names, since)
-    fleet.data["workers"] = [lifecycle._worker_facts(worker) for worker in found]
-    yield containers(fleet)
+    fleet.data["workers"] = [lifecycle.worker_facts(worker) for worker in found]
+    return containers(fleet)
 
 
 def containers(fleet: Fleet) -> dict[str, Any]:

@@ -27,9 +27,7 @@ class ApiError(LabError):
 class Client:
     """One user's view of one server."""
 
-    def __init__(
-        self, url: str, header: tuple[str, str] | None = None, context: ssl.SSLContext | None = None
-    ) -> None:
+    def __init__(self, url: str, header: tuple[str, str] | None = None, context: ssl.SSLContext | None = None) -> None:
         self.url = url.rstrip("/")
         self._header = header
         self._context = context

@@ -149,7 +149,7 @@ def test_a_certificate_that_nobody_vouches_for_is_taken(encrypted: Server, certi
 
 def test_after_a_start_it_has_to_be_that_of_the_option(encrypted: Server, certificates: dict[str, Path]) -> None:
     other = certificates["other"]
-    with pytest.raises(GateError, match="another certificate than that in .*other.pem"):
+    with pytest.raises(GateError, match=r"another certificate than that in .*other\.pem"):
         _gates.wait_until_ready([tls(encrypted, other)], lambda: True, 0)
     # Later, the file may have been renewed.
     assert _gates.answer_of(tls(encrypted, other)) is None

@@ -68,7 +68,9 @@ def test_the_address_to_come_back_to_is_named() -> None:
 
 def test_a_provider_without_a_certificate_is_said() -> None:
     def cause(environment: dict[str, str]) -> str:
-        return next(each["cause"] for each in plan(environment=environment)["warnings"] if each["code"] == "saml_signature")
+        return next(
+            each["cause"] for each in plan(environment=environment)["warnings"] if each["code"] == "saml_signature"
+        )
 
     assert "--saml-idp-x509-cert is not set" in cause(SAML)
     assert "is not set" not in cause({**SAML, "GPUSTACK_SAML_IDP_X509_CERT": "MIIC"})
