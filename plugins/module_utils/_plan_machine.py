@@ -19,6 +19,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _options,
     _plan_disk,
     _releases,
+    _vendors,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
 
@@ -32,8 +33,9 @@ RUN_ID_FORMAT = "%Y%m%dT%H%M%SZ"
 # other workers of the machine. So long a time switches that off.
 ORPHANS_VARIABLE = "GPUSTACK_WORKER_ORPHAN_WORKLOAD_CLEANUP_GRACE_PERIOD"
 ORPHANS_SECONDS = "999999999"
-# Which maker's devices gpustack-runtime looks for (gpustack_runtime, detector); any other word, such as CPU, is none.
+# Which maker's devices gpustack-runtime looks for (its detector/, in 2.0.0 to 2.2.3 alike); any other word is none.
 DETECT_VARIABLE = "GPUSTACK_RUNTIME_DETECT"
+DETECTORS = ("amd", "ascend", "cambricon", "hygon", "iluvatar", "metax", "mthreads", "nvidia", "thead")
 
 # Ports out of which v2 takes some when a model starts (config/config.py).
 RANGES = {"--service-port-range": "40000-40063", "--ray-port-range": "41000-41999"}
@@ -82,7 +84,9 @@ def environment(view: HostView, vendor: str | None) -> dict[str, str]:
     """Variables that a v2 worker needs beside another one on its engine."""
     if not (view.will_switch and view.runs_worker and _other_workers(view)):
         return {}
-    return {ORPHANS_VARIABLE: ORPHANS_SECONDS, **({DETECT_VARIABLE: vendor.upper()} if vendor else {})}
+    # Of a vendor of the operator's own nobody knows the detector.
+    detect = {DETECT_VARIABLE: vendor.upper()} if vendor in (*DETECTORS, _vendors.CPU) else {}
+    return {ORPHANS_VARIABLE: ORPHANS_SECONDS, **detect}
 
 
 def refusals(
