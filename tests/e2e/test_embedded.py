@@ -108,6 +108,8 @@ def test_a_second_run_changes_nothing(embedded: Fleet, newest_controller: str) -
         assert set(playbook.Run(0, output, {}).recap("changed").values()) == {0}
 
 
+@pytest.mark.proves("installations", "embedded", "2.2.3")
+@pytest.mark.proves("installations", "volume", "2.2.3")
 def test_it_goes_back(embedded: Fleet, newest_controller: str) -> None:
     since = time.time()
     with in_both_groups(embedded):
