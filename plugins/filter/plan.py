@@ -19,7 +19,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model impo
 from ansible_collections.fleetops.gpustack.plugins.plugin_utils import _settings
 
 # Host variables that the plan looks at; of those that hold secrets it needs to know only whether they are set.
-CHOICES = ("gpu_vendor", "container_name", "network", "extra_args", "extra_env")
+CHOICES = ("gpu_vendor", "legacy_container", "container_name", "network", "extra_args", "extra_env", "extra_volumes")
 SECRET_CHOICES = ("token", "server_url")
 
 # Variables that Ansible templates without the inventory when it forms batches.

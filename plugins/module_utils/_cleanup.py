@@ -16,7 +16,7 @@ import dataclasses
 import os
 import re
 import shutil
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _database_address,
@@ -98,7 +98,7 @@ def _found(params: Mapping[str, Any]) -> tuple[dict[str, Any], Attempt, Leftover
     reader = DockerReader(params["docker_host"])
     _require_serving(reader, attempt)
     leftovers = Leftovers(
-        _old_containers(reader, attempts, attempt, _mended(params["state_dir"])),
+        _old_containers(reader, attempts, attempt, _journaled(params["state_dir"])),
         _set_aside_files(attempts),
         _brought_files(params["state_dir"]),
         _old_backups(params["backup_dir"], attempt.backup, params["backup_keep"]),
@@ -196,24 +196,37 @@ def _require_schema(record: Mapping[str, Any], attempt: Attempt, release: _relea
 # What is left
 
 
-def _mended(state_dir: str) -> set[str]:
-    """What mendings have called the wrecks that they set aside, by the journal: these bear no label of ours."""
-    done = [entry["detail"] for entry in read_entries(state_dir) if (entry["step"], entry["state"]) == ("mend", DONE)]
-    return {name for detail in done for name in (detail.get("containers") or {}).values() if name}
+class _Journaled(NamedTuple):
+    """What the journal calls ours, beside the attempts that this version understands."""
+
+    #: Every attempt, also of other versions of this collection.
+    attempts: set[str]
+    #: What mendings have called the wrecks that they set aside: these bear no label of ours.
+    mended: set[str]
+
+
+def _journaled(state_dir: str) -> _Journaled:
+    entries = read_entries(state_dir)
+    done = [entry["detail"] for entry in entries if (entry["step"], entry["state"]) == ("mend", DONE)]
+    mended = {name for detail in done for name in (detail.get("containers") or {}).values() if name}
+    return _Journaled({str(entry["attempt"]) for entry in entries}, mended)
 
 
 def _old_containers(
-    reader: DockerReader, attempts: Iterable[Attempt], current: Attempt, mended: set[str]
+    reader: DockerReader, attempts: Iterable[Attempt], current: Attempt, journaled: _Journaled
 ) -> dict[str, str]:
-    """What was set aside: retired legacy containers of these attempts, mended wrecks, and what carries our label."""
+    """What was set aside: retired legacy containers of these attempts, mended wrecks, and what carries their label.
+
+    A container with another attempt's label belongs to another installation of the same machine.
+    """
     legacy = {attempt.legacy_id for attempt in attempts}
     found = {}
     for record in reader.inspect_all(container["Id"] for container in reader.containers()):
         name = name_of(record)
         if not RETIRED_NAME.search(name):
             continue
-        ours = record["Id"] in legacy or label_of(record, ATTEMPT_LABEL) or name in mended
-        if ours or _is_legacy(record, attempts):
+        labelled = label_of(record, ATTEMPT_LABEL) in journaled.attempts
+        if record["Id"] in legacy or labelled or name in journaled.mended or _is_legacy(record, attempts):
             _refuse_running(record, current)
             found[record["Id"]] = name
     return found

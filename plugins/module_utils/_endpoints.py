@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _discovery, _releases
 from ansible_collections.fleetops.gpustack.plugins.module_utils._gates import Endpoint, GateError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings import Settings
 
@@ -62,7 +62,8 @@ def legacy_endpoints(record: Mapping[str, Any], settings: Settings, role: str) -
         return [Endpoint("the legacy worker", *address_of(record, port), path=HEALTH)]
     tls = _has_tls(settings)
     port = settings.number("port", LEGACY_TLS_PORT if tls else LEGACY_PORT)
-    return [Endpoint("the legacy server", *address_of(record, port), tls=tls)]
+    shown = _certificate(record, settings)
+    return [Endpoint("the legacy server", *address_of(record, port), tls=tls, certificate=shown)]
 
 
 def _server_endpoints(record: Mapping[str, Any], settings: Settings, release: _releases.Release) -> list[Endpoint]:
@@ -75,8 +76,16 @@ def _server_endpoints(record: Mapping[str, Any], settings: Settings, release: _r
     if gateway:
         tls = _has_tls(settings)
         port = settings.number("tls_port", LEGACY_TLS_PORT) if tls else settings.number("port", LEGACY_PORT)
-        found.append(Endpoint("the port that users call", *address_of(record, port), tls=tls))
+        shown = _certificate(record, settings)
+        found.append(Endpoint("the port that users call", *address_of(record, port), tls=tls, certificate=shown))
     return found
+
+
+def _certificate(record: Mapping[str, Any], settings: Settings) -> str | None:
+    """Where the server's certificate lies on the host; None without one, and where it is inside the container."""
+    if not _has_tls(settings):
+        return None
+    return _discovery.host_path(str(settings.get("ssl_certfile")), _discovery.mounts_of(record))
 
 
 def _has_tls(settings: Settings) -> bool:

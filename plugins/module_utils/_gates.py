@@ -4,13 +4,16 @@
 
 """Whether what was started does its work: the watch of a first start, and readiness over HTTP.
 
-Requests go straight to the address, never through a proxy. Certificates are not verified: it is this host's own.
+Requests go straight to the address, never through a proxy. A certificate is not verified against authorities or names:
+it is the operator's own, and the address is this host's. After a start it has to be the one of the server's option.
 """
 
 from __future__ import annotations
 
 import http.client
 import queue
+import re
+import socket
 import ssl
 import threading
 import time
@@ -18,6 +21,7 @@ from typing import Callable, Iterable, Iterator, NamedTuple
 
 REQUEST_SECONDS = 5.0
 POLL_SECONDS = 0.25
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 class GateError(Exception):
@@ -32,6 +36,8 @@ class Endpoint(NamedTuple):
     port: int
     path: str = "/readyz"
     tls: bool = False
+    #: The file, on this host, of the certificate that it has to show after a start; any will do where it is none.
+    certificate: str | None = None
 
     def __str__(self) -> str:
         scheme = "https" if self.tls else "http"
@@ -51,12 +57,38 @@ def answer_of(endpoint: Endpoint) -> str | None:
     return None if status == 200 else f"HTTP status {status}"
 
 
+def wrong_certificate(endpoint: Endpoint) -> str | None:
+    """What is wrong with the certificate that it shows; None when it is that of the file, or nothing tells which."""
+    wanted = _first_certificate(endpoint.certificate) if endpoint.certificate else None
+    if wanted is None:
+        return None
+    try:
+        address = (endpoint.host, endpoint.port)
+        with socket.create_connection(address, REQUEST_SECONDS) as plain, _unverified().wrap_socket(
+            plain
+        ) as connection:
+            shown = connection.getpeercert(binary_form=True)
+    except OSError as error:
+        return str(error) or type(error).__name__
+    return None if shown == wanted else f"it shows another certificate than that in {endpoint.certificate}"
+
+
+def _first_certificate(path: str) -> bytes | None:
+    """The server's own certificate, which comes first in its file; None when it cannot be read."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as text:
+            found = _CERTIFICATE.search(text.read())
+        return ssl.PEM_cert_to_DER_cert(found.group()) if found else None
+    except (OSError, ValueError):
+        return None
+
+
 def wait_until_ready(endpoints: Iterable[Endpoint], still_runs: Callable[[], bool], seconds: float) -> None:
     """Return when all answer; a container that ends ends the waiting."""
     deadline = time.monotonic() + seconds
     waiting = list(endpoints)
     while waiting:
-        answers = {endpoint: answer_of(endpoint) for endpoint in waiting}
+        answers = {endpoint: answer_of(endpoint) or wrong_certificate(endpoint) for endpoint in waiting}
         waiting = [endpoint for endpoint in waiting if answers[endpoint] is not None]
         if not waiting:
             return
@@ -97,7 +129,11 @@ def _pump(lines: Iterator[str], channel: queue.Queue[str | BaseException | None]
 def _connection(endpoint: Endpoint) -> http.client.HTTPConnection:
     if not endpoint.tls:
         return http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=REQUEST_SECONDS)
+    return http.client.HTTPSConnection(endpoint.host, endpoint.port, timeout=REQUEST_SECONDS, context=_unverified())
+
+
+def _unverified() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(endpoint.host, endpoint.port, timeout=REQUEST_SECONDS, context=context)
+    return context

@@ -15,6 +15,8 @@ import re
 from typing import Any, Iterator, NamedTuple
 
 LABEL = "fleetops.gpustack.trial"
+# Whose trial it is: of several containers that share a machine, each is tried on its own, at the same time.
+OWNER_LABEL = LABEL + ".of"
 TRIAL_SECONDS = 180
 MEBIBYTE = 1024 * 1024
 # What `gpustack version` prints, at a five-hundredth of its cost: that command loads the whole server first.
@@ -36,9 +38,14 @@ class Answer(NamedTuple):
     errors: str
 
 
-def ask(client: Any, image: str, run_id: str, flags: dict[str, Any] | None, detect: bool) -> dict[str, Any]:
-    """The image's version and, when `detect` is set, the GPUs that it sees under these flags."""
-    with _container(client, image, run_id, (flags or {}) if detect else {}) as container:
+def ask(
+    client: Any, image: str, run_id: str, flags: dict[str, Any] | None, detect: bool, owner: str = ""
+) -> dict[str, Any]:
+    """The image's version and, when `detect` is set, the GPUs that it sees under these flags.
+
+    `owner` tells the trials of several installations on one machine apart.
+    """
+    with _container(client, image, run_id, (flags or {}) if detect else {}, owner) as container:
         version = parse_version(_question(client, container, VERSION_COMMAND))
         gpus = None
         if detect:
@@ -92,27 +99,29 @@ def container_options(flags: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value}
 
 
-def remove_leftovers(client: Any) -> list[str]:
+def remove_leftovers(client: Any, owner: str = "") -> list[str]:
     """Trial containers of a run that was killed."""
     removed = []
     for container in client.containers.list(all=True, filters={"label": LABEL}):
+        if container.labels.get(OWNER_LABEL, "") != owner:
+            continue
         container.remove(force=True, v=True)
         removed.append(container.name)
     return removed
 
 
 @contextlib.contextmanager
-def _container(client: Any, image: str, run_id: str, flags: dict[str, Any]) -> Iterator[Any]:
+def _container(client: Any, image: str, run_id: str, flags: dict[str, Any], owner: str) -> Iterator[Any]:
     from docker.errors import APIError
 
-    remove_leftovers(client)
+    remove_leftovers(client, owner)
     container = None
     try:
         container = client.containers.create(
             image,
             entrypoint=["sleep", str(TRIAL_SECONDS)],
             name=f"gpustack-trial-{run_id}",
-            labels={LABEL: run_id},
+            labels={LABEL: run_id, OWNER_LABEL: owner},
             network_mode="none",
             healthcheck={"test": ["NONE"]},
             **container_options(flags),

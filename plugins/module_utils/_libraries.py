@@ -23,6 +23,7 @@ import sys
 import tarfile
 from typing import Any, Iterator, NamedTuple
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _private_directories
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import Finished, RunCommand, execute
 
 # An index that does not answer must not hold up a fleet: pip gives up after two tries of this long.
@@ -138,7 +139,7 @@ def ensure(run: RunCommand, state_dir: str, server: bool, wheels: str | None, ch
     source = f"wheels {wheels}" if wheels else "the package index"
     action = f"build {environment_path(state_dir)} with {lacking} from {source}"
     if not check_mode:
-        os.makedirs(state_dir, mode=0o700, exist_ok=True)
+        _private_directories.make(state_dir)
         with _one_builder(state_dir):
             found = _build(run, state_dir, requirements, wheels)
     return {"changed": True, "actions": [action], "python": environment_python(state_dir), "versions": found}

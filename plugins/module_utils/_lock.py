@@ -15,6 +15,7 @@ import os
 import time
 from typing import Any
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _private_directories
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import iso_utc
 
 LOCK = "lock"
@@ -45,7 +46,7 @@ class HostLock:
 
     def acquire(self) -> None:
         """Take the lock or say who has it."""
-        os.makedirs(self._state_dir, mode=0o700, exist_ok=True)
+        _private_directories.make(self._state_dir)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         if not _lock_past_probes(fd):
             os.close(fd)

@@ -26,6 +26,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _loose_process,
     _prepared,
     _private_directories,
+    _scope,
     _snapshot,
     _sqlite_reader,
     _supervisors,
@@ -51,6 +52,7 @@ class Request:
 
     salt: str
     image: str | None
+    container: str | None
     data_dir: str | None
     backup_dir: str
     state_dir: str
@@ -84,12 +86,12 @@ def evidence(request: Request, run: RunCommand) -> dict[str, Any]:
         engine = read_engine(request)
         mountinfo = _host_facts.mounts()
         records = [*engine.containers, *installed.result()]
-        found = list(_discovery.find(records, engine.images, units.result(), read_text))
+        found, siblings = divided(list(_discovery.find(records, engine.images, units.result(), read_text)), request)
         live = any(each.facts["running"] and each.facts["generation"] != _discovery.V2 for each in found)
         installations = [completed(each, request, mountinfo, live, run) for each in found]
         targets = probe_targets(installations, request.connect)
         reachability = pool.submit(_host_facts.reachability, targets)
-        return assembled(request, engine, installations, mountinfo, gpu, libraries, reachability, run)
+        return assembled(request, engine, installations, siblings, mountinfo, gpu, libraries, reachability, run)
 
 
 def units_with_gpustack(state_dir: str, run: RunCommand) -> list[dict[str, Any]]:
@@ -109,10 +111,30 @@ def units_with_gpustack(state_dir: str, run: RunCommand) -> list[dict[str, Any]]
     return found + _loose_process.find(processes)
 
 
+def divided(
+    found: list[_discovery.Installation], request: Request
+) -> tuple[list[_discovery.Installation], list[_discovery.Installation]]:
+    """The installations that this host of the inventory is about, and its siblings on the same machine."""
+    if not request.container:
+        return found, []
+    attempts = {entry["attempt"] for entry in journal_entries(request.state_dir)}
+    scope = _scope.scope_of(request.container, journal(request.state_dir), attempts)
+    return _scope.divide(found, scope)
+
+
+def journal_entries(state_dir: str) -> list[dict[str, Any]]:
+    """The journal; none that this user may read is none, and `journal` says so."""
+    try:
+        return _journal.read_entries(state_dir)
+    except OSError:
+        return []
+
+
 def assembled(
     request: Request,
     engine: Engine,
     installations: Sequence[dict[str, Any]],
+    siblings: Sequence[_discovery.Installation],
     mountinfo: Sequence[Mapping[str, str]],
     gpu: Future[dict[str, Any]],
     libraries: Future[dict[str, Any]],
@@ -124,6 +146,9 @@ def assembled(
         "host": _host_facts.host(os.environ, engine.info, request.controller_clock),
         "engine": engine.facts,
         "installations": list(installations),
+        "container": request.container or None,
+        "siblings": [_scope.sibling_facts(each) for each in siblings],
+        "places": {"backup_dir": request.backup_dir, "state_dir": request.state_dir},
         "ports": _host_facts.listening_ports(),
         "image": image_facts(request.image, engine.image),
         "filesystems": {

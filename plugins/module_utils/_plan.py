@@ -16,9 +16,12 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_fleet,
     _plan_gpus,
     _plan_host,
+    _plan_machine,
     _plan_ports,
     _plan_prepare,
+    _plan_sso,
     _plan_text,
+    _plan_tls,
     _plan_wrecks,
     _releases,
     _takeover,
@@ -55,6 +58,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     release, problems = _find_release(settings)
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
     verdicts = {view.name: _verdict(view) for view in views}
+    run_ids = _plan_machine.run_ids(views, settings.run_id)
     known = _plan_gpus.with_gates(views, _plan_fleet.known_workers(views))
     previews = {view.name: _preview(view, verdicts[view.name].flags) for view in views}
     leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
@@ -63,9 +67,11 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
 
     problems.extend(_plan_fleet.refusals(views, settings))
     problems.extend(_plan_wrecks.refusals(views))
+    problems.extend(_plan_machine.refusals(views, previews, release))
     for view in views:
         problems.extend(_plan_host.problems(view))
         problems.extend(_plan_ports.refusals(view, previews[view.name]))
+        problems.extend(_plan_tls.refusals(view, previews[view.name]))
         problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
         problems.extend(
             view.problem(each["code"], each["cause"], each["way_out"]) for each in previews[view.name].problems
@@ -83,7 +89,9 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
         "server": next((view.name for view in views if view.is_server), None),
         "workers": known,
         "hosts": {
-            view.name: _decision(view, known, pin, verdicts[view.name], leftovers[view.name], model_paths)
+            view.name: _decision(
+                view, known, pin, verdicts[view.name], leftovers[view.name], model_paths, run_ids[view.name]
+            )
             for view in views
         },
     }
@@ -138,7 +146,11 @@ def _verdict(view: HostView) -> _vendors.Verdict:
     """The GPU vendor of a host that runs a worker and is still to be switched."""
     if not view.will_switch or not view.runs_worker or view.release is None or view.installation is None:
         return _vendors.Verdict.none()
-    return _plan_gpus.judge(view, view.installation, view.release)
+    verdict = _plan_gpus.judge(view, view.installation, view.release)
+    added = _plan_machine.environment(view, verdict.vendor)
+    if not (added and verdict.flags):
+        return verdict
+    return verdict.with_environment(added)
 
 
 def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
@@ -209,6 +221,8 @@ def _warnings(
     for view in views:
         found.extend(_plan_ports.warnings(view, previews[view.name]))
         found.extend(_plan_gpus.warnings(view, verdicts[view.name]))
+        found.extend(_plan_machine.warnings(view))
+        found.extend(_plan_sso.warnings(view, previews[view.name]))
         if view.will_switch and view.installation is not None:
             found.extend(view.problem(*each) for each in _takeover.warnings(view.installation))
         if view.is_server and not view.will_switch and not (view.database and view.database["readable"]):
@@ -238,6 +252,7 @@ def _decision(
     verdict: _vendors.Verdict,
     leftovers: list[dict[str, Any]],
     model_paths: list[str],
+    run_id: str,
 ) -> dict[str, Any]:
     installation = view.installation or {}
     worker = _plan_fleet.worker_of(view, known) if view.runs_worker else None
@@ -247,7 +262,7 @@ def _decision(
         "installation": installation.get("id"),
         "legacy_release": installation.get("release") if installation.get("generation") != "v2" else None,
         "container_name": view.settings.choice(view.name, "container_name") or _own_name(view),
-        "data_dir": _data_dir(view),
+        "data_dir": _data_dir(view, run_id),
         "data_dir_now": (installation.get("data_dir") or {}).get("read_path"),
         "model_paths": model_paths if installation.get("kind") == _unit_record.SYSTEMD and view.runs_worker else [],
         "worker": worker,
@@ -256,6 +271,10 @@ def _decision(
         # Of an image that has to be fetched, the preparation tells it.
         "image_id": view.node["image"]["id"],
         "leftovers": leftovers,
+        # Hosts that are one machine have ids, journals and backups of their own.
+        "run_id": run_id,
+        "state_dir": view.node["places"]["state_dir"],
+        "backup_dir": view.node["places"]["backup_dir"],
         "attempt": view.node["journal"]["attempt"],
         "backup": view.node["journal"]["backup"],
     }
@@ -267,11 +286,11 @@ def _model_paths(views: Sequence[HostView]) -> list[str]:
     return sorted({str(model["reference"]) for model in models if model["source"] == "local_path"})
 
 
-def _data_dir(view: HostView) -> str | None:
+def _data_dir(view: HostView, run_id: str) -> str | None:
     """Where v2 has its data on the host."""
     data_dir = (view.installation or {}).get("data_dir") or {}
     if data_dir.get("type") == "layer":
-        attempt = view.node["journal"]["attempt"] if view.action == RESUME else view.settings.run_id
+        attempt = view.node["journal"]["attempt"] if view.action == RESUME else run_id
         return _takeover.volume_path(view.node["engine"]["root_dir"], attempt)
     path: str | None = data_dir.get("host_path")
     return path

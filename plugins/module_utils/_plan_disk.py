@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any, Iterator, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
 
@@ -24,11 +24,28 @@ CONTAINER_SIZE = 256 * MIB
 
 def check_disk(view: HostView) -> Iterator[Problem]:
     """Room per file system, added up where several needs meet on one."""
-    if view.installation is None or not view.will_switch:
+    if view.installation is not None and view.will_switch:
+        yield from _short_of_room(view, list(_needs(view)))
+
+
+def check_together(hosts: Sequence[HostView]) -> Iterator[Problem]:
+    """Room for all containers of one machine, where there is enough for each alone. One image serves them all."""
+    switched = [view for view in hosts if view.installation is not None and view.will_switch]
+    if len(switched) < 2 or any(True for view in switched for _problem in check_disk(view)):
         return
+    needs = [
+        (f"{what} of {view.name}", filesystem, size)
+        for view in switched
+        for what, filesystem, size in _needs(view)
+        if what != "image" or view is switched[0]
+    ]
+    yield from _short_of_room(switched[0], needs)
+
+
+def _short_of_room(view: HostView, wanted: Sequence[tuple[str, Any, int]]) -> Iterator[Problem]:
     needs: dict[str, list[tuple[str, int]]] = {}
     systems: dict[str, dict[str, Any]] = {}
-    for what, filesystem, size in _needs(view):
+    for what, filesystem, size in wanted:
         if filesystem and size:
             systems[filesystem["mount_point"]] = filesystem
             needs.setdefault(filesystem["mount_point"], []).append((what, size))

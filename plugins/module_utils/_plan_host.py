@@ -154,7 +154,7 @@ def check_installation(view: HostView) -> Iterator[Problem]:
         yield view.problem(
             "no_legacy_installation",
             "no GPUStack was found (looked for containers of images named *gpustack* that run `gpustack start`, for"
-            " systemd units in use that do, and for such processes)",
+            " systemd units in use that do, and for such processes)" + _of_name(view),
             "take the host out of the groups gpustack_servers and gpustack_workers, or start its legacy container, or"
             " enable its legacy unit, once",
         )
@@ -164,8 +164,18 @@ def check_installation(view: HostView) -> Iterator[Problem]:
             "several_candidates",
             f"several GPUStack installations could be the one to upgrade: {names}",
             "remove the containers that are not in use (docker rm leaves their volumes), and disable the units that are"
-            " not (systemctl disable --now), so that one is left",
+            " not (systemctl disable --now), so that one is left; or, to upgrade each container, make a host of the"
+            " inventory for each, with the same ansible_host, and name its container there with"
+            f" gpustack_legacy_container, such as {view.candidates[0]['name']}",
         )
+
+
+def _of_name(view: HostView) -> str:
+    """What was looked for, where the inventory names a container, and what is there instead."""
+    if not view.node["container"]:
+        return ""
+    there = ", ".join(each["name"] for each in view.node["siblings"]) or "none"
+    return f" with the name {view.node['container']} of gpustack_legacy_container; there are: {there}"
 
 
 def check_generation(view: HostView) -> Iterator[Problem]:

@@ -158,7 +158,8 @@ def _try_image(params: Mapping[str, Any], result: dict[str, Any], run_command: R
     client = Engine(params["docker_host"]).client
     image = result["image"]
     _prepared.forget(params["state_dir"])
-    answers = _gpu_trial.ask(client, image["id"], params["run_id"], params["gpu"], params["prepare_trial"])
+    owner = params["state_dir"]  # of several containers on one machine each has a state directory of its own
+    answers = _gpu_trial.ask(client, image["id"], params["run_id"], params["gpu"], params["prepare_trial"], owner)
     image["version"] = answers["version"]
     result["gpus"] = answers["gpus"]
     _image.check_version(image["reference"], answers["version"], params["release"])

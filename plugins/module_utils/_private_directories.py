@@ -20,6 +20,14 @@ class Objection(NamedTuple):
     way_out: str
 
 
+def make(path: str) -> None:
+    """A directory for nobody else, with the parents that are missing, which makedirs would open to others."""
+    path = os.path.abspath(path)
+    if not os.path.isdir(os.path.dirname(path)):
+        make(os.path.dirname(path))
+    os.makedirs(path, mode=0o700, exist_ok=True)
+
+
 def facts(path: str) -> dict[str, Any] | None:
     """Kind, owner and mode of what lies at a path; None when nothing does. A link is not followed."""
     path = os.path.abspath(path)  # a slash at the end would follow it

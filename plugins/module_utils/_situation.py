@@ -78,7 +78,7 @@ def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
         return _interrupted(params, reader, inspect, own, needs_image)
     legacy = _legacy_record(params, inspect)
     attempt = _with_unit_as_it_was(_new_attempt(params, reader, legacy), own, outcome)
-    _refuse_used_run_id(params, entries)
+    _refuse_used_run_id(params, entries, reader)
     return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image, [])
 
 
@@ -200,8 +200,11 @@ def _supervisors_of(reader: DockerReader, legacy: Mapping[str, Any], run: RunCom
     return _systemd_unit.judged(keepers, name_of(legacy), run)
 
 
-def _refuse_used_run_id(params: Mapping[str, Any], entries: list[dict[str, Any]]) -> None:
-    if any(entry["attempt"] == params["run_id"] for entry in entries):
+def _refuse_used_run_id(params: Mapping[str, Any], entries: list[dict[str, Any]], reader: DockerReader) -> None:
+    """Containers and backups are told apart by it, also by other installations of this machine, with other journals."""
+    labels = [each.get("Labels") or {} for each in reader.containers()]
+    labelled = any(each.get(_container_spec.ATTEMPT_LABEL) == params["run_id"] for each in labels)
+    if labelled or any(entry["attempt"] == params["run_id"] for entry in entries):
         raise SwitchError(
             f"Run id {params['run_id']} was used on this host before, and its backup must stay; give another run_id."
         )

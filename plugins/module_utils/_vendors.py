@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _fleet_records, _releases, _vendor_flags
@@ -44,6 +44,10 @@ class Verdict:
     def none(cls) -> Verdict:
         """For a host where no GPU matters."""
         return cls()
+
+    def with_environment(self, added: Mapping[str, str]) -> Verdict:
+        """The same with further variables for the container."""
+        return replace(self, flags={**self.flags, "environment": {**self.flags["environment"], **added}})
 
     def as_dict(self) -> dict[str, Any]:
         """For a template."""

@@ -34,6 +34,12 @@ options:
     description:
       - Reference of an image whose presence on the host is looked up, for example V(gpustack/gpustack:v2.2.3).
     type: str
+  container:
+    description:
+      - Name of the legacy container that this host of the inventory is about, where several GPUStack containers share
+        one machine. The others are then returned as RV(siblings), and nothing else is said of them.
+      - Without it, every installation of the machine is this host's.
+    type: str
   data_dir:
     description:
       - The data directory on the host. Found in the container's definition when not given.
@@ -573,6 +579,50 @@ installations:
           description: Instances of models.
           type: list
           elements: dict
+container:
+  description: The option O(container), or V(null).
+  returned: always
+  type: str
+siblings:
+  description: GPUStack containers of other hosts of the inventory on the same machine. None without O(container).
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Container id.
+      type: str
+    name:
+      description: Container name.
+      type: str
+    image:
+      description: The reference that the container was started by.
+      type: str
+    generation:
+      description: As in RV(installations).
+      type: str
+      choices: [legacy, v2, unknown]
+    role:
+      description: As in RV(installations).
+      type: str
+      choices: [server, worker, both]
+    retired:
+      description: As in RV(installations).
+      type: bool
+    running:
+      description: Whether it runs.
+      type: bool
+places:
+  description: Where this collection keeps things of this host.
+  returned: always
+  type: dict
+  contains:
+    backup_dir:
+      description: The option O(backup_dir).
+      type: str
+    state_dir:
+      description: The option O(state_dir).
+      type: str
 gpu:
   description: Evidence about accelerators.
   returned: always
@@ -874,6 +924,7 @@ def arguments() -> dict[str, Any]:
     return {
         "salt": {"type": "str", "default": "", "no_log": True},
         "image": {"type": "str"},
+        "container": {"type": "str"},
         "data_dir": {"type": "path"},
         "backup_dir": {"type": "path", "default": "/var/backups/gpustack"},
         "state_dir": {"type": "path", "default": "/var/lib/fleetops-gpustack"},

@@ -117,6 +117,6 @@ def assert_none_shown(fleet: Fleet, samples: dict[str, str]) -> None:
 
 def _state_files(host: Reach, name: str) -> dict[str, str]:
     """What the collection wrote on a host outside of backups and libraries; nothing at all where it only looked."""
-    find = f"find {STATE} -path {STATE}/venv -prune -o -name wheels.tar -prune -o -type f -print"
+    find = f"find {STATE} -name venv -prune -o -name wheels.tar -prune -o -type f -print"
     listing = host.exec_root("sh", "-c", f"if [ -d {STATE} ]; then {find}; fi")
     return {f"{path} on {name}": host.exec_root("cat", path) for path in listing.splitlines()}

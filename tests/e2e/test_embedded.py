@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A server with an embedded worker, in a container of another name, on a named volume; the newest ansible-core drives.
 
+The inventory has the host in both groups, as operators do who think of it as a worker, too; once as a server only.
 The image is not on the host beforehand: it is really pulled, from a registry on the lab's network.
 """
 
@@ -10,12 +11,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 
-from tests.e2e import outside, playbook
+from tests.e2e import outside, playbook, several
 from tests.lab import lifecycle
 from tests.lab.fleet import Fleet
 from tests.lab.layout import Options
@@ -52,8 +56,13 @@ def newest_controller() -> str:
     return playbook.ansible_playbook()
 
 
-def upgrade(fleet: Fleet, controller: str) -> str:
-    argv = playbook.command(fleet, playbook.PLAYBOOKS / "upgrade.yml")
+def in_both_groups(fleet: Fleet) -> AbstractContextManager[None]:
+    host = {"server": {"ansible_host": fleet.hosts["server"].address}}
+    return several.inventory(fleet, host, host)
+
+
+def run(fleet: Fleet, controller: str, name: str = "upgrade.yml", **variables: Any) -> str:
+    argv = playbook.command(fleet, playbook.PLAYBOOKS / name, **variables)
     argv[0] = controller
     done = subprocess.run(
         argv,
@@ -71,7 +80,8 @@ def upgrade(fleet: Fleet, controller: str) -> str:
 @pytest.mark.proves("installations", "embedded", "2.2.3")
 @pytest.mark.proves("installations", "volume", "2.2.3")
 def test_server_and_worker_in_one_container_are_upgraded(embedded: Fleet, newest_controller: str) -> None:
-    upgrade(embedded, newest_controller)
+    with in_both_groups(embedded):
+        run(embedded, newest_controller)
     found = outside.containers(embedded.host("server"))
     new = found[CONTAINER]
     assert new["Config"]["Image"] == "gpustack/gpustack:v2.2.3"
@@ -91,5 +101,24 @@ def test_server_and_worker_in_one_container_are_upgraded(embedded: Fleet, newest
 @pytest.mark.proves("installations", "embedded", "2.2.3")
 @pytest.mark.proves("installations", "volume", "2.2.3")
 def test_a_second_run_changes_nothing(embedded: Fleet, newest_controller: str) -> None:
-    output = upgrade(embedded, newest_controller)
-    assert set(playbook.Run(0, output, {}).recap("changed").values()) == {0}
+    outputs = [run(embedded, newest_controller)]
+    with in_both_groups(embedded):
+        outputs.append(run(embedded, newest_controller))
+    for output in outputs:
+        assert set(playbook.Run(0, output, {}).recap("changed").values()) == {0}
+
+
+@pytest.mark.proves("installations", "embedded", "2.2.3")
+@pytest.mark.proves("installations", "volume", "2.2.3")
+def test_it_goes_back(embedded: Fleet, newest_controller: str) -> None:
+    since = time.time()
+    with in_both_groups(embedded):
+        run(embedded, newest_controller, "rollback.yml", gpustack_accept_rollback_losses=True)
+    lifecycle.wait_serving(embedded, since)
+    assert outside.containers(embedded.host("server"))[CONTAINER]["Config"]["Image"].startswith(
+        "gpustack/gpustack:v0.7."
+    )
+    workers = outside.workers(embedded.admin(), "/v1/workers")
+    assert {name: worker["id"] for name, worker in workers.items()} == {
+        worker["name"]: worker["id"] for worker in embedded.data["workers"]
+    }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -26,13 +27,14 @@ class ApiError(LabError):
 class Client:
     """One user's view of one server."""
 
-    def __init__(self, url: str, header: tuple[str, str] | None = None) -> None:
+    def __init__(self, url: str, header: tuple[str, str] | None = None, context: ssl.SSLContext | None = None) -> None:
         self.url = url.rstrip("/")
         self._header = header
+        self._context = context
 
     def with_api_key(self, key: str) -> Client:
         """A client that shows this API key."""
-        return Client(self.url, ("Authorization", f"Bearer {key}"))
+        return Client(self.url, ("Authorization", f"Bearer {key}"), self._context)
 
     def login(self, username: str, password: str) -> Client:
         """A client with the session of this user."""
@@ -41,7 +43,7 @@ class Client:
         with self._open(request) as response:
             for cookie in response.headers.get_all("Set-Cookie") or []:
                 if cookie.startswith("gpustack_session="):
-                    return Client(self.url, ("Cookie", cookie.split(";")[0]))
+                    return Client(self.url, ("Cookie", cookie.split(";")[0]), self._context)
         raise ApiError(f"{self.url} let {username} in but gave no session")
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -68,8 +70,13 @@ class Client:
             page += 1
 
     def _open(self, request: urllib.request.Request) -> Any:
+        opener = _OPENER
+        if self._context is not None:
+            opener = urllib.request.build_opener(
+                urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._context)
+            )
         try:
-            return _OPENER.open(request, timeout=60)
+            return opener.open(request, timeout=60)
         except urllib.error.HTTPError as exc:
             said = exc.read().decode(errors="replace")[:400]
             raise ApiError(f"{request.method} {request.full_url} was answered with {exc.code}: {said}") from exc

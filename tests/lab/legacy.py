@@ -89,7 +89,7 @@ def wait_ready(admin: Client, expected: set[str], since: float) -> list[dict[str
 
     def ready() -> list[dict[str, Any]] | None:
         workers = admin.items("/v1/workers")
-        fresh = [worker for worker in workers if worker["state"] == "ready" and _heartbeat(worker) > since]
+        fresh = [worker for worker in workers if worker["state"] == "ready" and heartbeat(worker) > since]
         # A worker sends its first heartbeat before its own API listens.
         return workers if expected <= {worker["name"] for worker in fresh if _listens(worker)} else None
 
@@ -110,7 +110,8 @@ def _listens(worker: dict[str, Any]) -> bool:
     return True
 
 
-def _heartbeat(worker: dict[str, Any]) -> float:
+def heartbeat(worker: dict[str, Any]) -> float:
+    """When a worker sent its last one, in seconds of the epoch."""
     text = worker.get("heartbeat_time")
     if not text:
         raise ApiError(f"{worker['name']} has sent no heartbeat")

@@ -178,7 +178,7 @@ def _install_legacy(fleet: Fleet) -> None:
     fleet.save()
     with step("waiting for every worker to be READY"):
         found = legacy.wait_ready(fleet.admin(), _worker_names(fleet), since)
-    fleet.data["workers"] = [_worker_facts(worker) for worker in found]
+    fleet.data["workers"] = [worker_facts(worker) for worker in found]
     if options.fill:
         with step("filling the fleet over its own API"):
             fleet.data.update(fill.run(fleet))
@@ -200,7 +200,8 @@ def _worker_names(fleet: Fleet) -> set[str]:
     return names | {"server"} if fleet.options.embedded_worker else names
 
 
-def _worker_facts(worker: dict[str, Any]) -> dict[str, Any]:
+def worker_facts(worker: dict[str, Any]) -> dict[str, Any]:
+    """What is noted of a worker, as the legacy server's API shows it."""
     devices = (worker.get("status") or {}).get("gpu_devices") or []
     facts = {key: worker.get(key) for key in ("id", "name", "hostname", "ip", "port", "worker_uuid", "labels")}
     return {**facts, "gpus": [_gpu_facts(device) for device in devices]}

@@ -31,7 +31,7 @@ def upload(root: Path, directory: dict[str, Any] | None) -> tuple[int, str]:
         "vars": {
             "ansible_python_interpreter": sys.executable,
             "gpustack_restore_source": str(source),
-            "gpustack_backup_dir": dest,
+            "gpustack_own_backup_dir": dest,
             "gpustack_node_info": {
                 "host": {"uid": 0},
                 "directories": {"backup": directory and {"path": dest, **directory}},

@@ -83,6 +83,9 @@ def _host() -> dict[str, Any]:
             "default_runtime": "runc",
         },
         "installations": [],
+        "container": None,
+        "siblings": [],
+        "places": {"backup_dir": "/var/backups/gpustack", "state_dir": "/var/lib/fleetops-gpustack"},
         "gpu": {"devices": [], "pci": [], "modules": [], "tools": {}, "paths": [], "versions": {}, "wsl": False},
         "ports": [22],
         "reachability": [],
@@ -208,6 +211,7 @@ def server() -> dict[str, Any]:
 def worker(number: int) -> dict[str, Any]:
     node = _host()
     legacy = installation("worker")
+    legacy["id"] = f"c0ffee{number}"
     legacy["args"] = ["--server-url", "http://192.0.2.1", "--token", "********"]
     legacy["worker"] = {
         "name": f"worker-{number}",

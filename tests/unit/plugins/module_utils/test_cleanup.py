@@ -226,6 +226,15 @@ def test_a_v2_container_of_somebody_else_under_a_retired_name_stays(server: Serv
     assert record["Id"] in server.engine.records
 
 
+def test_what_another_installation_of_the_machine_set_aside_stays(server: Server) -> None:
+    other = "20261124T031501Z"
+    for record in (v2(f"second-failed-{other}", other), v2("second", other, True)):
+        server.engine.records[f"id of {record['Name']}"] = {**record, "Id": f"id of {record['Name']}"}
+    assert f"second-failed-{other}" not in server.look()["removed"]["containers"]
+    server.clean()
+    assert {f"id of /second-failed-{other}", "id of /second"} <= set(server.engine.records)
+
+
 def test_a_wreck_goes_that_the_journal_names_and_no_other(server: Server) -> None:
     for name in (f"gpustack-wreck-{FIRST}", f"mine-wreck-{FIRST}"):
         record = v2(name, FIRST)

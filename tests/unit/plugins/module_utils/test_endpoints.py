@@ -64,6 +64,15 @@ def test_users_of_a_server_with_a_certificate_call_the_tls_port() -> None:
     )
 
 
+@pytest.mark.parametrize(("mounts", "path"), [([engine_records.bind("/etc/tls", "/c")], "/etc/tls/c.pem"), ([], None)])
+def test_the_certificate_to_be_shown_is_that_of_the_option(mounts: list[Any], path: str | None) -> None:
+    command = ["--ssl-certfile", "/c/c.pem", "--ssl-keyfile", "/c/k.pem"]
+    made = engine_records.container(command=command, mounts=mounts, NetworkMode="host")
+    settings = describe(made).settings
+    assert _endpoints.legacy_endpoints(made, settings, "server")[0].certificate == path
+    assert _endpoints.v2_endpoints(made, settings, _releases.find("2.2.3"), "server")[1].certificate == path
+
+
 def test_without_a_gateway_there_is_the_api_alone() -> None:
     assert v2(["--gateway-mode", "disabled"], "server") == ["the API (http://127.0.0.1:30080/readyz)"]
 

@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import http.server
+import ssl
+import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
@@ -110,3 +113,43 @@ def test_an_error_of_the_log_reaches_the_watcher() -> None:
 
     with pytest.raises(OSError, match="connection reset"):
         list(_gates.lines_with_ticks(lines()))
+
+
+def issued(folder: Path, name: str) -> Path:
+    """A self-signed certificate with its key, in one file."""
+    path = folder / f"{name}.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+    subprocess.run([*command, "-keyout", str(path), "-out", f"{path}.crt"], check=True, capture_output=True)
+    path.write_text(Path(f"{path}.crt").read_text() + path.read_text())
+    return path
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("certificates")
+    return {name: issued(folder, name) for name in ("own", "other")}
+
+
+@pytest.fixture
+def encrypted(server: Server, certificates: dict[str, Path]) -> Server:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates["own"])
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
+
+def tls(server: Server, certificate: Path | None) -> Endpoint:
+    return Endpoint("users", "127.0.0.1", server.server_port, tls=True, certificate=certificate and str(certificate))
+
+
+def test_a_certificate_that_nobody_vouches_for_is_taken(encrypted: Server, certificates: dict[str, Path]) -> None:
+    for shown in (certificates["own"], None, certificates["own"].with_name("gone.pem")):
+        _gates.wait_until_ready([tls(encrypted, shown)], lambda: True, 5)
+
+
+def test_after_a_start_it_has_to_be_that_of_the_option(encrypted: Server, certificates: dict[str, Path]) -> None:
+    other = certificates["other"]
+    with pytest.raises(GateError, match=r"another certificate than that in .*other\.pem"):
+        _gates.wait_until_ready([tls(encrypted, other)], lambda: True, 0)
+    # Later, the file may have been renewed.
+    assert _gates.answer_of(tls(encrypted, other)) is None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,3 +98,19 @@ def test_other_refusals_of_the_engine_come_with_the_flags() -> None:
         'a container of the new image does not start with the GPU flags {"runtime": "nvidia"}: '
         "nvml error: driver not loaded"
     )
+
+
+class Leftover:
+    def __init__(self, name: str, owner: str | None) -> None:
+        self.name, self.removed = name, False
+        self.labels = {_gpu_trial.LABEL: "run", **({_gpu_trial.OWNER_LABEL: owner} if owner else {})}
+
+    def remove(self, force: bool, v: bool) -> None:
+        self.removed = True
+
+
+def test_the_trial_of_another_installation_goes_on() -> None:
+    found = [Leftover("own", "/state/a"), Leftover("other", "/state/b"), Leftover("older", None)]
+    client = SimpleNamespace(containers=SimpleNamespace(list=lambda **_filters: found))
+    assert _gpu_trial.remove_leftovers(client, "/state/a") == ["own"]
+    assert [each.removed for each in found] == [True, False, False]

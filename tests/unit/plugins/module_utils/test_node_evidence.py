@@ -39,6 +39,7 @@ def request(tmp_path: Path, **others: Any) -> Request:
     values = {
         "salt": "salt",
         "image": "gpustack/gpustack:v2.2.3",
+        "container": None,
         "data_dir": None,
         "backup_dir": str(tmp_path / "backup"),
         "state_dir": str(tmp_path / "state"),
@@ -218,3 +219,18 @@ def test_a_database_in_a_running_containers_layer_is_read_through_the_container(
     assert facts["data_dir"]["read_path"] == f"{merged}{seen}"
     assert facts["data"]["cache"] == []
     assert facts["database"]["readable"] is True
+
+
+def test_a_container_that_is_named_is_the_hosts_own_and_the_others_are_siblings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [container(name="one", mounts=[bind("/data/one")]), container(name="other", mounts=[bind("/data/other")])]
+    engine = _node_evidence.Engine({"root_dir": None}, {}, found)
+    monkeypatch.setattr(_node_evidence, "read_engine", lambda _request: engine)
+    everything = _node_evidence.evidence(request(tmp_path), run_command)
+    assert ([each["name"] for each in everything["installations"]], everything["siblings"]) == (["one", "other"], [])
+    own = _node_evidence.evidence(request(tmp_path, container="one"), run_command)
+    assert [each["name"] for each in own["installations"]] == ["one"]
+    assert [each["name"] for each in own["siblings"]] == ["other"]
+    assert own["container"] == "one"
+    assert own["places"] == {"backup_dir": str(tmp_path / "backup"), "state_dir": str(tmp_path / "state")}

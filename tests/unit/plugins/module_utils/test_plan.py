@@ -275,7 +275,7 @@ def test_an_interrupted_takeover_goes_on_with_the_container_that_serves() -> Non
     copy = {**legacy(evidence, "w1"), "id": "copy", "name": "gpustack-legacy-20261124T031500Z", "retired": True}
     evidence["w1"]["installations"].append(copy)
     decision = make_plan(evidence, plan_evidence.settings())["hosts"]["w1"]
-    assert (decision["action"], decision["installation"]) == ("resume", "c0ffee")
+    assert (decision["action"], decision["installation"]) == ("resume", legacy(evidence, "w1")["id"])
 
 
 def test_an_anonymous_volume_is_an_ordinary_one() -> None:

@@ -486,6 +486,13 @@ def test_a_new_try_after_a_way_back_needs_a_new_run_id(make: Any) -> None:
     assert host.assess().action == _situation.BEGIN
 
 
+def test_a_run_id_of_another_installation_of_the_machine_is_refused(make: Any) -> None:
+    host = make(WORKER)
+    sibling = engine_records.container(name="other", labels={"fleetops.gpustack.attempt": RUN})
+    host.engine.records[sibling["Id"]] = {**sibling, "Labels": sibling["Config"]["Labels"]}
+    assert "give another run_id" in refusal(host)
+
+
 def test_an_interrupted_attempt_whose_legacy_container_is_gone(make: Any) -> None:
     host = make(WORKER)
     host.journal(("stop", "done"))

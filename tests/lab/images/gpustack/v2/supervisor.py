@@ -69,7 +69,7 @@ class Supervisor:
         saved = Path(release["args_file"]).read_text().splitlines()
         self.saved_arguments = [line for line in saved if line]
         self.database: subprocess.Popen[bytes] | None = None
-        self.gateway: subprocess.Popen[bytes] | None = None
+        self.gateway: list[subprocess.Popen[bytes]] = []
         self.program: subprocess.Popen[bytes] | None = None
         # Where GPUStack's own pre-run check leaves word for the services; the place differs by release.
         self.service_environment: dict[str, str] = release["service_environment"]
@@ -140,6 +140,7 @@ class Supervisor:
         }
         if not is_worker:
             settings["GATEWAY_HTTP_PORT"] = option(arguments, "--port") or "80"
+            settings["GATEWAY_HTTPS_PORT"] = option(arguments, "--tls-port") or "443"
             settings["GPUSTACK_API_PORT"] = option(arguments, "--api-port") or "8080"
         return {"gpustack-migration", *(["postgres"] if has_database else [])}, settings
 
@@ -302,10 +303,17 @@ class Supervisor:
             if self.program.poll() is not None:
                 return
             time.sleep(0.2)
-        self.gateway = subprocess.Popen(
-            ["socat", f"TCP-LISTEN:{port},fork,reuseaddr,backlog=128", f"TCP:127.0.0.1:{target},bind={GATEWAY_SOURCE}"],
-            start_new_session=True,
-        )
+        self.forward(f"TCP-LISTEN:{port}", port, target)
+        key, certificate = (option(self.start_arguments, name) for name in ("--ssl-keyfile", "--ssl-certfile"))
+        if key and certificate:
+            # The published image's gateway gets the pair from the program (gpustack/gateway, ensure_tls_secret).
+            port = settings["GATEWAY_HTTPS_PORT"]
+            self.forward(f"OPENSSL-LISTEN:{port},cert={certificate},key={key},verify=0", port, target)
+
+    def forward(self, listener: str, port: str, target: str) -> None:
+        """Forward what a listener of socat takes to the API."""
+        command = ["socat", f"{listener},fork,reuseaddr,backlog=128", f"TCP:127.0.0.1:{target},bind={GATEWAY_SOURCE}"]
+        self.gateway.append(subprocess.Popen(command, start_new_session=True))
         say(f"[INFO] Stand-in gateway forwards port {port} to {target}.")
 
     # -- bring-down ----------------------------------------------------------------------------------------------
@@ -322,7 +330,7 @@ class Supervisor:
         """Stop in the reverse order of the start. PostgreSQL is stopped fast, which is clean."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for process in (self.gateway, self.program):
+        for process in (*self.gateway, self.program):
             if process and process.poll() is None:
                 process.terminate()
                 end(process)
