@@ -163,8 +163,11 @@ def check_generation(view: HostView) -> Iterator[Problem]:
     elif generation != "v2" and not _releases.is_supported_legacy(release):
         yield view.problem(
             "legacy_release",
-            "container {} runs GPUStack {}; only {} are upgraded".format(
-                installation["name"], release or "of unknown release", " and ".join(_releases.LEGACY_SUPPORTED)
+            "container {} runs GPUStack {}; only {} to {} are upgraded".format(
+                installation["name"],
+                release or "of unknown release",
+                _releases.LEGACY_SUPPORTED[0],
+                _releases.LEGACY_SUPPORTED[-1],
             ),
             "bring the installation to 0.7.1 by upstream's guide first",
         )

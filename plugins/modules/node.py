@@ -259,6 +259,18 @@ options:
       - Whether O(state=prepared) tries the image with the GPU flags.
     type: bool
     default: true
+  prepare_schema:
+    description:
+      - Whether O(state=prepared) tries the image's migrator on a copy of the server's database, which is gone
+        afterwards. Of use where that has the schema of a release before 0.7.1, which the migrator first has to change.
+      - The copy is made through SQLite's backup API beside the serving server, in O(backup_dir). The migrator runs in a
+        container without a network.
+    type: bool
+    default: false
+  legacy_release:
+    description:
+      - Release of the legacy installation, where its container does not tell it. Defaults of options differ.
+    type: str
   backup_legacy_image:
     description:
       - Whether O(state=prepared) saves the legacy container's image as an archive in O(backup_dir), named by the
@@ -570,6 +582,8 @@ def main() -> None:
             "prepare_libraries": {"type": "bool", "default": True},
             "prepare_image": {"type": "bool", "default": True},
             "prepare_trial": {"type": "bool", "default": True},
+            "prepare_schema": {"type": "bool", "default": False},
+            "legacy_release": {"type": "str"},
             "backup_legacy_image": {"type": "bool", "default": False},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
         },
