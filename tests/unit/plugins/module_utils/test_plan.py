@@ -124,7 +124,7 @@ def anonymous_of_unit(fleet: Fleet) -> None:
 REFUSALS: dict[str, Any] = {
     "no legacy installation": (lambda f: f["w1"].update(installations=[]), "w1", "no_legacy_installation"),
     "two candidates": (second_container, "w1", "several_candidates"),
-    "unsupported release": (lambda f: legacy(f, "w1").update(release="0.5.1"), "w1", "legacy_release"),
+    "unsupported release": (lambda f: legacy(f, "w1").update(release="0.8.0"), "w1", "legacy_release"),
     "v2 of somebody else": (lambda f: legacy(f, "s").update(generation="v2", release="2.2.3"), "s", "foreign_v2"),
     "another run": (lambda f: f["w1"]["lock"].update(held=True, pid=1, since="s", run="r"), "w1", "locked"),
     "not root": (lambda f: f["w1"]["host"].update(uid=1000), "w1", "not_root"),
