@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e import outside, playbook, secrets
 from tests.lab import hosts, legacy, lifecycle
+from tests.lab.api import wait_until
 from tests.lab.fleet import Fleet
 from tests.lab.layout import Options
 
@@ -97,8 +98,15 @@ def test_three_workers_without_a_uuid_come_back_as_themselves(fleet: Fleet) -> N
 @pytest.mark.proves("installations", "0.6", RELEASE)
 def test_a_second_run_changes_nothing_and_uuids_outlast_a_restart(fleet: Fleet) -> None:
     before = identities(fleet)
-    for name in before:
+    for name in fleet.hosts:
         fleet.host(name).exec_root("docker", "restart", "gpustack")
+    ready = dict.fromkeys(before, "ready")
+    wait_until(
+        "every worker to be READY again",
+        lambda: {name: each["state"] for name, each in outside.workers(fleet.admin()).items()} == ready,
+        timeout=180,
+        way_out="look at the logs of the containers",
+    )
     again = playbook.run(fleet, "upgrade.yml")
     assert again.code == 0, again.output[-4000:]
     assert again.recap("changed") == dict.fromkeys(fleet.hosts, 0)
