@@ -203,7 +203,8 @@ def _deleted_on_the_way(view: HostView) -> Iterator[Problem]:
         if finding["code"] in DELETED_ON_THE_WAY:
             yield view.problem(
                 "rows_deleted",
-                "on the way from {} to 0.7.1 GPUStack's own upgrade of the schema deletes {} rows of {}: {} ({})".format(
+                "on the way from {} to 0.7.1 GPUStack's own upgrade of the schema deletes {} rows of {}:"
+                " {} ({})".format(
                     (view.installation or {}).get("release"),
                     finding["count"],
                     finding["table"],

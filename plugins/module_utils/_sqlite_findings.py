@@ -101,7 +101,7 @@ def findings(
 ) -> list[dict[str, Any]]:
     """All findings in the tables that exist. ``violations`` are pairs (table, referenced table)."""
     columns = {table: declared_columns(connection, table) for table in tables}
-    rules = RULES + (llama_box(columns.get("models", {})),) + rules_before(release)
+    rules = (*RULES, llama_box(columns.get("models", {})), *rules_before(release))
     found = [matching_rows(connection, rule) for rule in rules if set(rule.needs) <= set(columns.get(rule.table, {}))]
     found.append(duplicate_usernames(connection, columns))
     found.append(models_without_workers(connection, columns))

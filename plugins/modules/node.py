@@ -44,7 +44,8 @@ options:
     required: true
     choices:
       prepared:
-        - Libraries, image, GPU trial and the trial of an old database are done, beside the serving legacy container, which is not touched.
+        - Libraries, image, GPU trial and the trial of an old database are done, beside the serving legacy container,
+          which is not touched.
         - What was proven is noted in O(state_dir), where M(fleetops.gpustack.node_info) finds it. So a host that is
           prepared already needs no such call. The note is no change.
       upgraded:

@@ -19,10 +19,9 @@ from tests.lab.layout import Options
 RELEASE = "2.2.3"
 HEADS = {"0.3.2": "0f7dde8b3c4b", "0.5.1": "e6bf9e067296"}
 LOSSES = ["ollama", "llama_box", "caches"]
-#: As 0.3 and 0.5 were documented: a bridge with one published port, a named volume.
+#: As 0.3 and 0.5 were documented, on a bridge with one published port.
 RUN = ["docker", "run", "-d", "--name", "gpustack", "--restart=unless-stopped", "-p", "80:80", "--dns=127.0.0.1"]
-VOLUME = "/var/lib/docker/volumes/gpustack-data/_data"
-OLD_CACHE = f"{VOLUME}/cache/huggingface/models--Qwen--Qwen2.5-0.5B-Instruct/snapshots"
+OLD_CACHE = f"{legacy.DIRECTORY}/cache/huggingface/models--Qwen--Qwen2.5-0.5B-Instruct/snapshots"
 
 
 @pytest.fixture(scope="module", params=sorted(HEADS))
@@ -32,15 +31,15 @@ def older(request: pytest.FixtureRequest) -> Iterator[Fleet]:
     options = Options(name, workers=0, gpu_workers=0, legacy=request.param, hosts_only=True, snapshot=False)
     made = lifecycle.up(options)
     server = made.hosts["server"]
-    arguments = ["--disable-worker", "--disable-update-check", "--token", old_data.TOKEN]
-    arguments += ["--bootstrap-password", old_data.PASSWORD]
+    arguments = ["--disable-worker", "--disable-update-check", "--bootstrap-password", old_data.PASSWORD]
     image = releases.images(request.param)[-1]
-    hosts.execute(server, *RUN, "-v", "gpustack-data:/var/lib/gpustack", image, *arguments)
+    hosts.execute(server, *RUN, "-v", f"{legacy.DIRECTORY}:/var/lib/gpustack", image, *arguments)
     legacy.wait_serving(server)
     made.data["server_url"] = f"http://{server.address}"
     made.data["admin"] = {"username": "admin", "password": old_data.PASSWORD}
+    made.data["api_keys"] = made.data["users"] = []
     made.save()
-    old_data.fill(made.data["server_url"], request.param)
+    old_data.fill(made.data["server_url"], request.param, legacy.read_secret(options, server, "token"))
     hosts.execute(server, "mkdir", "-p", OLD_CACHE)
     with secrets.sampled_arguments(made) as samples:
         yield made

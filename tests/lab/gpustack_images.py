@@ -190,12 +190,14 @@ def _ensure_v2(release: str, facts: V2) -> str:
 def _ensure_program(reference: str, release: str, facts: Old | Legacy | V2, source: Path, parent: str) -> str:
     """Make the image that holds the release itself; return the hash of what went into it."""
     behaviour = json.dumps(asdict(facts), sort_keys=True)
-    packages = gpustack_old_packages if isinstance(facts, Old) else gpustack_packages
-    inputs = [source, SOURCES / "precompile", gpustack_packages.TOOLS, Path(packages.__file__)]
+    install, recipe = gpustack_packages.install, gpustack_packages.__file__
+    if isinstance(facts, Old):
+        install, recipe = gpustack_old_packages.install, gpustack_old_packages.__file__
+    inputs = [source, SOURCES / "precompile", gpustack_packages.TOOLS, Path(recipe)]
     content = _digest(inputs, _label(parent), release, behaviour)
     if _label(reference) != content:
         with step(f"building GPUStack {release}"), _context(source, SOURCES / "precompile") as context:
-            packages.install(release, facts.day, Path(context, "root"))
+            install(release, facts.day, Path(context, "root"))
             Path(context, "release.json").write_text(behaviour)
             _build(reference, Path(context), content)
     return content

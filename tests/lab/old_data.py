@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a server of 0.1 to 0.6 holds, filled over its own API: users, a key that outlives its user, models, workers.
 
-The workers are registered and do not run, so that one host is enough. `python -m tests.lab.old_data URL RELEASE` fills
-a server whose administrator's password is `PASSWORD` and whose token is `TOKEN`; the databases in
-tests/unit/plugins/module_utils/data/old_databases are made of what it leaves.
+The workers are registered and do not run, so that one host is enough. `python -m tests.lab.old_data URL RELEASE TOKEN`
+fills a server whose administrator's password is `PASSWORD`; the databases in
+tests/unit/plugins/module_utils/data/old_databases are of such servers.
 """
 
 from __future__ import annotations
@@ -18,22 +18,21 @@ from typing import Any
 from tests.lab.api import Client
 
 PASSWORD = "Lab-old-password@A1!"
-TOKEN = "old-lab-token"
 #: Registered workers by name, with their GPUs.
 WORKERS = {"gpu-one": 2, "gpu-two": 1, "cpu-three": 0}
 GONE_USER, KEPT_USER = "gone", "tanaka"
 OLLAMA_MODEL, VLLM_MODEL = "llama", "qwen-vllm"
 
 
-def fill(url: str, release: str) -> None:
-    """Fill a server that has just been made."""
+def fill(url: str, release: str, token: str) -> None:
+    """Fill a server that has just been made; its workers register by its token."""
     admin = Client(url).login("admin", PASSWORD)
     _key(admin, "automation", 0)
     _user_with_key(admin, url, KEPT_USER)
     gone = _user_with_key(admin, url, GONE_USER)
     admin.call("DELETE", f"/v1/users/{gone['id']}")
     for number, (name, gpus) in enumerate(WORKERS.items(), 1):
-        _register(url, release, name, f"10.9.8.{number}", gpus)
+        _register(url, token, _worker(release, name, f"10.9.8.{number}", gpus))
     for model in _models(release):
         admin.call("POST", "/v1/models", model)
 
@@ -49,11 +48,15 @@ def _user_with_key(admin: Client, url: str, name: str) -> dict[str, Any]:
     return made
 
 
-def _register(url: str, release: str, name: str, address: str, gpus: int) -> None:
-    """As the worker of that release does: by its address and the registration token."""
-    secret = base64.b64encode(f"system/worker/{address}:{TOKEN}".encode()).decode()
+def _register(url: str, token: str, worker: dict[str, Any]) -> None:
+    """As a worker of these releases does: by its address and the registration token."""
+    secret = base64.b64encode(f"system/worker/{worker['ip']}:{token}".encode()).decode()
+    Client(url, ("Authorization", f"Basic {secret}")).call("POST", "/v1/workers", worker)
+
+
+def _worker(release: str, name: str, address: str, gpus: int) -> dict[str, Any]:
     reserved = {"memory": 1, "gpu_memory": 1} if release < "0.2" else {"ram": 2, "vram": 1}
-    body = {
+    return {
         "name": name,
         "hostname": name,
         "ip": address,
@@ -64,7 +67,6 @@ def _register(url: str, release: str, name: str, address: str, gpus: int) -> Non
         "system_reserved": reserved,
         "status": _status(release, gpus),
     }
-    Client(url, ("Authorization", f"Basic {secret}")).call("POST", "/v1/workers", body)
 
 
 def _status(release: str, gpus: int) -> dict[str, Any]:
@@ -103,4 +105,4 @@ def _models(release: str) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    fill(sys.argv[1], sys.argv[2])
+    fill(*sys.argv[1:])

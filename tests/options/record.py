@@ -99,14 +99,16 @@ def recorded(releases: list[str]) -> dict[str, Any]:
 
 
 def since(releases: Iterable[str], read: Callable[[str], str] = source) -> dict[str, str]:
-    """Every option of the legacy releases, oldest first, with the first that has it; none may be gone but the one known."""
+    """Every option of the legacy releases, oldest first, with the first that has it; no other may be gone."""
     found: dict[str, str] = {}
     last: set[str] = set()
     for release in releases:
         names = set(options(read(release)))
         if last - names - GONE:
-            raise ValueError(f"{release} has no {', '.join(sorted(last - names))} any more, which this table cannot say")
-        found.update({name: release for name in sorted(names - set(found))})
+            raise ValueError(
+                f"{release} has no {', '.join(sorted(last - names))} any more, which this table cannot say"
+            )
+        found.update(dict.fromkeys(sorted(names - set(found)), release))
         last = names
     return {name: release for name, release in found.items() if name not in GONE}
 

@@ -33,7 +33,8 @@ everything that does not go over as it was; what is a loss has to be accepted by
   is refused as unknown. Variables of options that a release does not have yet are left out, because v2 would read them.
 - **Who wins** is as before: argument, variable, configuration file, `GPU_STACK_<SETTING>`.
 - **Added** for a worker: `--system-reserved {"ram":2,"vram":1}`, which 0.7 reserved unless told otherwise and v2 does
-  not (1 and 1 in 0.1.2, 2 and 2 in 0.2, 2 and 0 from 0.3 to 0.5.0), and `--enable-worker` for one inside a server (from 2.0.1).
+  not (1 and 1 in 0.1.2, 2 and 2 in 0.2, 2 and 0 from 0.3 to 0.5.0), and `--enable-worker` for one inside a server
+  (from 2.0.1).
 
 The table is made from the code by `python -m tests.options table`. "Variable" means: by environment instead of by
 argument.

@@ -66,9 +66,17 @@ def test_an_image_archive_that_is_not_copied_needs_no_room(image_archive: str) -
 
 
 def test_a_worker_without_a_uuid_is_expected_under_the_one_that_its_switch_wrote() -> None:
-    workers = [{"id": 1, "name": "a", "uuid": ""}, {"id": 2, "name": "b", "uuid": "own"}, {"id": 3, "name": "c", "uuid": ""}]
-    hosts = {name: {"worker": worker} for name, worker in zip("abc", workers)}
-    switched = {"a": {"worker": {"name": "a", "uuid": "written"}}, "b": {"worker": {"name": "b", "uuid": "own"}}, "c": {}}
+    workers = [
+        {"id": 1, "name": "a", "uuid": ""},
+        {"id": 2, "name": "b", "uuid": "own"},
+        {"id": 3, "name": "c", "uuid": ""},
+    ]
+    hosts = {name: {"worker": worker} for name, worker in zip("abc", workers, strict=True)}
+    switched = {
+        "a": {"worker": {"name": "a", "uuid": "written"}},
+        "b": {"worker": {"name": "b", "uuid": "own"}},
+        "c": {},
+    }
     hostvars = {name: {"gpustack_switched": result} for name, result in switched.items()}
     made = {"hosts": hosts, "workers": workers}
     assert [each["uuid"] for each in expected_workers(made, hostvars)] == ["written", "own", ""]

@@ -686,7 +686,9 @@ def test_every_option_is_known_from_the_release_on_that_brought_it():
     for name, release in SINCE.items():
         destination = name[2:].replace("-", "_")
         assert _options.is_read_by(destination, release), name
-        older = [each for each in _releases.LEGACY_SUPPORTED if _releases.version_key(each) < _releases.version_key(release)]
+        older = [
+            each for each in _releases.LEGACY_SUPPORTED if _releases.version_key(each) < _releases.version_key(release)
+        ]
         assert not older or not _options.is_read_by(destination, older[-1]), name
     assert set(SINCE) == {"--" + name for name in (option.name for option in _options.LEGACY_OPTIONS.values())}
 

@@ -135,7 +135,10 @@ def test_legacy_heads():
     assert _releases.legacy_release("e30134bd18dc") is None
 
 
-@pytest.mark.parametrize(("version", "expected"), [("0.7.1", True), ("v0.7.0", True), ("0.6.2", True), ("0.1.0", True), ("0.8.0", False), (None, False)])
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("0.7.1", True), ("v0.7.0", True), ("0.6.2", True), ("0.1.0", True), ("0.8.0", False), (None, False)],
+)
 def test_which_legacy_releases_are_supported(version, expected):
     assert _releases.is_supported_legacy(version) is expected
 
