@@ -362,6 +362,11 @@ def is_raised(head: str | None) -> bool:
     return head in LEGACY_HEADS and head != MIGRATION_HEAD
 
 
+def legacy_tag(version: str) -> str:
+    """The tag of a legacy release's image: up to 0.3 tags had no "v" (.github/workflows of the tags)."""
+    return "v" + version if at_least(version, "0.4") else version
+
+
 def legacy_reserved(version: str | None) -> Reserved:
     """What a worker of a legacy release reserves by default; an unknown release counts as the newest."""
     found = [reserved for since, reserved in _LEGACY_RESERVED if version is None or at_least(version, since)]

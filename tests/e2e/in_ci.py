@@ -23,6 +23,8 @@ TURNS = {
     "test_inventory.py": 7,
     "test_left_for_inspection.py": 9,
     "test_resume.py": 7,
+    "test_old_releases.py": 12,
+    "test_older_servers.py": 12,
     "test_rollback.py": 16,
     "test_secrets.py": 10,
     "test_supervised.py": 9,

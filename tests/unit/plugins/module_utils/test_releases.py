@@ -158,3 +158,8 @@ def test_which_databases_the_migrator_raises_first(head, expected):
 def test_what_a_legacy_worker_reserves_when_nothing_is_said(version, unsaid):
     found = _releases.legacy_reserved(version).unsaid
     assert (found["ram"], found["vram"]) == unsaid
+
+
+@pytest.mark.parametrize(("version", "tag"), [("0.3.2", "0.3.2"), ("0.4.0", "v0.4.0"), ("0.7.1", "v0.7.1")])
+def test_the_tag_of_a_legacy_image(version, tag):
+    assert _releases.legacy_tag(version) == tag
