@@ -74,6 +74,8 @@ _PACKAGE_PATTERNS = (
     "usr/lib/python3*/*-packages",
     "opt/*/lib/python3*/site-packages",
     "root/.local/lib/python3*/site-packages",
+    # Dockerfile.rocm and Dockerfile.dcu of 0.5 and 0.6.
+    "root/.local/share/pipx/venvs/gpustack/lib/python3*/site-packages",
 )
 
 
