@@ -137,14 +137,23 @@ def without_invocation(result: Any) -> dict[str, Any]:
 
 
 def expected_workers(
-    made_plan: Mapping[str, Any], hostvars: Mapping[str, Any], hosts: Iterable[str]
+    made_plan: Mapping[str, Any], hostvars: Mapping[str, Any], hosts: Iterable[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The server's records of the workers on those of ``hosts`` whose switch went well."""
-    return [
-        made_plan["hosts"][host]["worker"]
-        for host in hosts
-        if made_plan["hosts"][host]["worker"] and not hostvars[host].get("gpustack_switched", {}).get("failed")
-    ]
+    """The server's records of the workers on those of ``hosts`` whose switch went well; of all workers without hosts.
+
+    A worker that had no uuid has the one that its switch wrote for it.
+    """
+    decisions, written = made_plan["hosts"], {}
+    for host, decision in decisions.items():
+        identity = (hostvars[host].get("gpustack_switched") or {}).get("worker") or {}
+        if decision["worker"] and identity.get("uuid"):
+            written[decision["worker"]["id"]] = identity["uuid"]
+    if hosts is None:
+        workers = made_plan["workers"]
+    else:
+        went_well = [host for host in hosts if not hostvars[host].get("gpustack_switched", {}).get("failed")]
+        workers = [decisions[host]["worker"] for host in went_well if decisions[host]["worker"]]
+    return [{**worker, "uuid": worker["uuid"] or written.get(worker["id"], "")} for worker in workers]
 
 
 class FilterModule:

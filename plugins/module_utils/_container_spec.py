@@ -127,14 +127,14 @@ def build(
     `gpu_devices`, `extra_args`, `extra_env`, `extra_volumes`, `rollout_env`, `migrate` (whether the migration trigger
     is set), `attempt`, `restart_policy`, `host_hostname` (tells a hostname of the user's from the host's),
     `config_file` (the evidence of it), `data_dir` (the data directory inside the container, where a translated copy of
-    that file will lie), `watchtower` (whether one would replace the container).
+    that file will lie), `watchtower` (whether one would replace the container), `legacy_release` (when it is known).
     """
     flags = dict(gpu_flags or {}) if role in ("worker", "both") else {}
     own = _own_environment(legacy, image_config)
     arguments = _options.start_arguments(_config(legacy).get("Entrypoint"), _config(legacy).get("Cmd"))
     config = _config_file.from_evidence(settings.get("config_file"))
     copy = "{}/{}".format(settings.get("data_dir") or _releases.IMAGE_DATA_DIR, _config_file.COPY_NAME)
-    translated = _options.translate(arguments, own, release, role, config, copy)
+    translated = _options.translate(arguments, own, release, role, config, copy, settings.get("legacy_release"))
     leftovers = list(translated.leftovers)
 
     spec = _empty()

@@ -17,6 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._legacy_settings
 
 DATABASE = "database.db"
 CACHE = "cache"
+HUB_CACHE = "huggingface"
 TOKEN = "token"
 WORKER_NAME = "worker_name"
 WORKER_UUID = "worker_uuid"
@@ -76,6 +77,8 @@ _PACKAGE_PATTERNS = (
     "usr/lib/python3*/*-packages",
     "opt/*/lib/python3*/site-packages",
     "root/.local/lib/python3*/site-packages",
+    # Dockerfile.rocm and Dockerfile.dcu of 0.5 and 0.6.
+    "root/.local/share/pipx/venvs/gpustack/lib/python3*/site-packages",
 )
 
 
@@ -105,6 +108,14 @@ def cached(path: str) -> list[str]:
             return sorted(entry.name for entry in entries if not entry.is_dir() or os.listdir(entry.path))
     except OSError:
         return []
+
+
+def old_hub_cache(cache_dir: str | None) -> list[str]:
+    """Models of Hugging Face as 0.5 and older kept them (``models--<organisation>--<name>``), as paths in the cache."""
+    if cache_dir is None:
+        return []
+    pattern = os.path.join(glob.escape(cache_dir), HUB_CACHE, "models--*--*")
+    return sorted(os.path.join(CACHE, os.path.relpath(found, cache_dir)) for found in glob.glob(pattern))
 
 
 def v2_files(path: str) -> list[str]:

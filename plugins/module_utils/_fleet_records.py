@@ -56,6 +56,8 @@ _REFERENCES = {
     "local_path": ("local_path",),
     "ollama_library": ("ollama_library_model_name",),
 }
+#: The port of a worker's API; up to 0.4 the server did not note it (schemas/workers.py; revision e6bf9e067296).
+WORKER_PORT = 10150
 _SOURCES = {"hugging_face": "huggingface"}
 #: The server writes links for its web pages into the messages of states.
 _MARKUP = re.compile(r"<[^>]*>")
@@ -81,7 +83,7 @@ def worker_record(row: Mapping[str, Any]) -> dict[str, Any]:
         "name": row["name"],
         "hostname": row.get("hostname"),
         "ip": row.get("ip"),
-        "port": row.get("port"),
+        "port": row.get("port") or WORKER_PORT,
         "uuid": row.get("worker_uuid") or "",
         "state": _lower(row.get("state")),
         "state_message": row.get("state_message"),

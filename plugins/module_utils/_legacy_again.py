@@ -46,7 +46,7 @@ def _create(server: Mapping[str, Any], name: str) -> list[str]:
     words += ["-v", f"{_data(server)}:{_releases.IMAGE_DATA_DIR}"]
     for mount in _other_mounts(server):
         words += ["-v", mount]
-    words.append(f"gpustack/gpustack:v{release}")
+    words.append(f"gpustack/gpustack:{_releases.legacy_tag(release)}")
     if (server["server"] or {}).get("port") not in _DEFAULT_PORTS:
         words += ["--port", str(server["server"]["port"])]
     return words + [argument for argument in server["args"] if argument == "--disable-worker"]

@@ -208,6 +208,8 @@ def completed(
     directory = facts["data_dir"]["host_path"]
     facts["supervisors"] = _systemd_unit.judged(facts["supervisors"], facts["name"], run)
     facts["data"] = _data_directory.data(directory, mountinfo) if directory else None
+    if facts["data"] is not None:
+        facts["data"]["old_hub_cache"] = _data_directory.old_hub_cache(cache_dir(found))
     facts["image_archive"] = _legacy_image.find(request.backup_dir, found.container)
     settle_role(found)
     facts["token"] = _data_directory.token(found.settings, directory, request.salt)
@@ -217,6 +219,16 @@ def completed(
     facts["database"] = database(found, live)
     settle_release(found)
     return facts
+
+
+def cache_dir(found: _discovery.Installation) -> str | None:
+    """Where downloaded models lie on the host: ``--cache-dir``, else in the data directory."""
+    own, directory = found.settings.get("cache_dir"), found.facts["data_dir"]["host_path"]
+    if own:
+        return _discovery.host_path(str(own), found.facts["mounts"])
+    inside = os.path.join(found.facts["data_dir"]["container_path"], _data_directory.CACHE)
+    mounted = _discovery.host_path(inside, found.facts["mounts"])
+    return mounted or (directory and os.path.join(directory, _data_directory.CACHE))
 
 
 def settle_role(found: _discovery.Installation) -> None:

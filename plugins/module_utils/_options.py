@@ -17,8 +17,10 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _config_f
 DROPPED_OPTIONS = "dropped_options"
 OLLAMA = "ollama"
 
-# What a legacy worker reserved when nothing was said (gpustack/config/config.py@0.7.1); v2 reserves nothing.
-_LEGACY_RESERVED = {"ram": 2, "vram": 1}
+# The newest legacy release: that of an installation which does not tell its own.
+NEWEST_LEGACY = _releases.LEGACY_SUPPORTED[-1]
+
+# What a legacy worker reserved has other names in 0.1; later releases take these too.
 _LEGACY_RESERVED_OLD_NAMES = {"ram": "memory", "vram": "gpu_memory"}
 
 # An argument that does not reach `gpustack start` as it is: 2.1.1 and newer split at blanks and expand * ? [ (unquoted
@@ -122,6 +124,38 @@ _NOT_READ = frozenset(
 )
 
 
+# The release from which on an option, and so its variable, is read (gpustack/cmd/start.py at every tag, by
+# `python -m tests.options since`); all others since 0.1.0. 0.1.0 and 0.1.1 have one that no later release has,
+# --enable-metrics, which is refused as unknown.
+_SINCE = {
+    name.replace("-", "_"): release
+    for release, names in {
+        "0.1.2": "disable-metrics ollama-library-base-url",
+        "0.3.0": "huggingface-token",
+        "0.3.1": "disable-update-check tools-download-base-url update-check-url",
+        "0.3.2": "cache-dir",
+        "0.4.0": "bin-dir disable-rpc-servers pipx-path",
+        "0.5.0": "model-catalog-file",
+        "0.6.0": "allow-credentials allow-headers allow-methods allow-origins enable-cors enable-hf-transfer enable-ray"
+        " ray-args ray-client-server-port ray-node-manager-port ray-object-manager-port ray-port ray-worker-port-range"
+        " rpc-server-args rpc-server-port-range service-port-range",
+        "0.6.1": "disable-openapi-docs",
+        "0.7.0": "enable-hf-xet ray-dashboard-agent-grpc-port ray-dashboard-agent-listen-port ray-dashboard-port"
+        " ray-metrics-export-port",
+        "0.7.1": "external-auth-avatar-url external-auth-full-name external-auth-name oidc-client-id oidc-client-secret"
+        " oidc-issuer oidc-redirect-uri ray-runtime-env-agent-port saml-idp-entity-id saml-idp-server-url"
+        " saml-idp-x509-cert saml-security saml-sp-acs-url saml-sp-attribute-prefix saml-sp-entity-id"
+        " saml-sp-private-key saml-sp-x509-cert",
+    }.items()
+    for name in names.split()
+}
+
+
+def is_read_by(name: str, legacy: str) -> bool:
+    """Whether a legacy release has an option of this name (with underscores)."""
+    return _releases.at_least(legacy, _SINCE.get(name, "0.1.0"))
+
+
 @dataclass
 class Translation:
     """What the v2 container gets, and what became of everything else."""
@@ -141,6 +175,7 @@ class Translation:
 class _Target:
     release: _releases.Release
     role: str
+    legacy: str = NEWEST_LEGACY
 
     @property
     def runs_worker(self) -> bool:
@@ -224,14 +259,17 @@ def translate(
     role: str,
     config: _config_file.ConfigFile | None = None,
     config_copy: str = "",
+    legacy: str | None = None,
 ) -> Translation:
     """
     The v2 arguments and environment for a legacy argument list and environment (without the image's own variables).
 
     `config` is what the file of --config-file holds, None when it was not read, and `config_copy` the path under which
-    the container finds the copy that is made of it where keys have to change.
+    the container finds the copy that is made of it where keys have to change. `legacy` is the release that they were
+    written for, None where it is not known.
     """
-    target = _Target(release if isinstance(release, _releases.Release) else _releases.find(release), role)
+    found_release = release if isinstance(release, _releases.Release) else _releases.find(release)
+    target = _Target(found_release, role, legacy or NEWEST_LEGACY)
     arguments = parse(argv)
     result = Translation()
     file = config or _config_file.ConfigFile((), {})
@@ -311,9 +349,14 @@ def _take_environment(
 ) -> dict[str, Any]:
     """Variables that stand for options, by option; every other variable goes into the result as it is."""
     by_variable = {option.environment: option for option in LEGACY_OPTIONS.values() if option.environment}
-    read = {name: value for name, value in environment.items() if name not in _NOT_READ}
+    younger = {
+        option.environment for option in by_variable.values() if not is_read_by(option.destination, target.legacy)
+    }
+    ignored = _NOT_READ | {name for name in younger if name and name.startswith("GPUSTACK_")}
+    read = {name: value for name, value in environment.items() if name not in ignored}
     for name in sorted(set(environment) - set(read)):
-        result.leftovers.append(_leftover(name, environment[name], "dropped", "0.7 does not read it, and v2 would"))
+        why = f"{_line_of(target.legacy)} does not read it, and v2 would"
+        result.leftovers.append(_leftover(name, environment[name], "dropped", why))
     found: dict[str, Any] = {}
     for name, value in read.items():
         renamed = _rename(name, read, file, target, result)
@@ -334,6 +377,11 @@ def _take_environment(
         else:
             found[option.destination] = _variable_value(option, name, value)
     return found
+
+
+def _line_of(release: str) -> str:
+    """The line of a release, as people call it: 0.7 for 0.7.1."""
+    return release.rpartition(".")[0]
 
 
 def _hide(name: str, file: _config_file.ConfigFile, result: Translation) -> None:
@@ -519,20 +567,20 @@ def _add_reserved(
         reason = "the legacy default; v2 reserves nothing unless told"
         if not target.runs_worker:
             return
-    text = json.dumps(_effective_reserved(said), separators=(",", ":"))
+    text = json.dumps(_effective_reserved(said, target.legacy), separators=(",", ":"))
     result.arguments += ["--system-reserved", text]
     if reason:
         result.leftovers.append(_leftover("--system-reserved", text, "added", reason))
 
 
-def _effective_reserved(said: Any) -> dict[str, Any]:
-    """0.7 takes the old names too, and its defaults for what is absent or zero (gpustack/worker/worker.py@0.7.1)."""
+def _effective_reserved(said: Any, legacy: str) -> dict[str, Any]:
+    """Old names count too, and the release's defaults for what is absent or zero (gpustack/worker/worker.py)."""
     if said is not None and not isinstance(said, dict):
         raise OptionsError("--system-reserved holds no JSON object; correct it in the legacy container")
-    values = said or {}
+    values, defaults = said or {}, _releases.legacy_reserved(legacy)
     reserved = {
         name: values.get(name) or values.get(_LEGACY_RESERVED_OLD_NAMES[name], default)
-        for name, default in _LEGACY_RESERVED.items()
+        for name, default in (defaults.unsaid if said is None else defaults.left_out).items()
     }
     if not all(isinstance(value, (int, float)) for value in reserved.values()):
         raise OptionsError("--system-reserved holds values that are no numbers; correct it in the legacy container")

@@ -50,6 +50,12 @@ LOSS_CLASSES = {
     "llama_box_models": "llama_box",
     "backend_version_set": "backend_version",
     "custom_distributed": "custom_distributed",
+    "gpu_name_selector": "gpu_selector",
+}
+# Rows that GPUStack's own schema upgrades delete on the way to 0.7.1 (facts, C6). They are in the backup.
+DELETED_ON_THE_WAY = {
+    "instances_deleted": "model instances, which v2 makes anew by the models' replicas",
+    "orphan_api_keys_deleted": "API keys of users that no longer exist",
 }
 
 
@@ -59,7 +65,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
     verdicts = {view.name: _verdict(view) for view in views}
     run_ids = _plan_machine.run_ids(views, settings.run_id)
-    known = _plan_gpus.with_gates(views, _plan_fleet.known_workers(views))
+    known = _plan_gpus.with_gates(views, _plan_fleet.with_own_uuids(views, _plan_fleet.known_workers(views)))
     previews = {view.name: _preview(view, verdicts[view.name].flags) for view in views}
     leftovers = {name: [dict(each) for each in built.leftovers] for name, built in previews.items()}
     pin = _plan_prepare.pin(views)
@@ -167,6 +173,7 @@ def _preview(view: HostView, flags: Mapping[str, Any]) -> _container_spec.Built:
         "config_file": installation.get("config_file"),
         "data_dir": installation["data_dir"]["container_path"],
         "watchtower": _takeover.is_watched(installation),
+        "legacy_release": installation["release"],
     }
     try:
         return _container_spec.preview(installation, view.release, flags, settings)
@@ -183,7 +190,7 @@ def _losses(view: HostView, leftovers: Sequence[dict[str, Any]]) -> Iterator[dic
     for finding in (view.database or {}).get("findings", []):
         if finding["code"] in LOSS_CLASSES:
             classes.setdefault(LOSS_CLASSES[finding["code"]], []).extend(str(item) for item in finding["rows"])
-    for name in _caches_left_behind(view):
+    for name in [*_caches_left_behind(view), *_caches_not_found(view)]:
         classes.setdefault("caches", []).append(name)
     for leftover in leftovers:
         if leftover["loss"]:
@@ -197,6 +204,32 @@ def _caches_left_behind(view: HostView) -> list[str]:
     if view.installation is None or view.installation["data_dir"]["type"] != "layer":
         return []
     return [f"{CACHE}/{name}" for name in (view.data or {}).get("cache", [])]
+
+
+def _caches_not_found(view: HostView) -> list[str]:
+    """Downloads of Hugging Face in the layout of 0.5 and older: 0.6 moved them at its start, v2 does not look there."""
+    release = (view.installation or {}).get("release")
+    if release is None or _releases.at_least(release, "0.6"):
+        return []
+    return list((view.data or {}).get("old_hub_cache", []))
+
+
+def _deleted_on_the_way(view: HostView) -> Iterator[Problem]:
+    """No row vanishes in silence."""
+    for finding in (view.database or {}).get("findings", []) if view.will_switch else []:
+        if finding["code"] in DELETED_ON_THE_WAY:
+            yield view.problem(
+                "rows_deleted",
+                "on the way from {} to 0.7.1 GPUStack's own upgrade of the schema deletes {} rows of {}:"
+                " {} ({})".format(
+                    (view.installation or {}).get("release"),
+                    finding["count"],
+                    finding["table"],
+                    DELETED_ON_THE_WAY[finding["code"]],
+                    ", ".join(finding["rows"]),
+                ),
+                "the backup has them; nothing has to be done",
+            )
 
 
 def _unaccepted(losses: Sequence[dict[str, Any]]) -> Iterator[Problem]:
@@ -223,6 +256,7 @@ def _warnings(
         found.extend(_plan_gpus.warnings(view, verdicts[view.name]))
         found.extend(_plan_machine.warnings(view))
         found.extend(_plan_sso.warnings(view, previews[view.name]))
+        found.extend(_deleted_on_the_way(view))
         if view.will_switch and view.installation is not None:
             found.extend(view.problem(*each) for each in _takeover.warnings(view.installation))
         if view.is_server and not view.will_switch and not (view.database and view.database["readable"]):

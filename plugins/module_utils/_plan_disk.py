@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Sequence
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
 
 MIB, GIB = 1024**2, 1024**3
@@ -16,6 +17,8 @@ MIB, GIB = 1024**2, 1024**3
 DATA_DIR_COPIES = 3
 # The backup keeps the bytes and their recovered copy.
 BACKUP_COPIES = 2
+# A database of an older schema is brought to that of 0.7.1 there besides, in a working copy and a proven one.
+RAISED_COPIES = 2
 # A rehearsal takes place in a throw-away container: on a copy, which needs beside it what the migration needs.
 REHEARSAL_COPIES = 1 + DATA_DIR_COPIES
 # Bytes for the new container's own layer and log. Where Docker's root is full, it cannot even be created.
@@ -71,6 +74,8 @@ def _needs(view: HostView) -> Iterator[tuple[str, Any, int]]:
         if view.installation and view.installation["data_dir"]["type"] == "layer":
             yield "copy of the data", filesystems["docker_root"], size
         yield "backup", filesystems["backup"], BACKUP_COPIES * size
+        if _releases.is_raised(database["schema_head"]):
+            yield "schema upgrade", filesystems["backup"], RAISED_COPIES * size
         yield "rehearsal", filesystems["docker_root"], REHEARSAL_COPIES * size
     yield "container", filesystems["docker_root"], CONTAINER_SIZE
     if not view.node["image"]["present"]:

@@ -189,6 +189,17 @@ def _registered(views: Sequence[HostView]) -> Iterator[tuple[dict[str, Any], boo
             yield worker, worker["state"] == "ready" or id(worker) in here
 
 
+def with_own_uuids(views: Sequence[HostView], known: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records, each without a uuid (before 0.7) with the one that the upgraded worker on its host has by now."""
+    own = {}
+    for view in views:
+        worker = worker_of(view, known)
+        installation = view.installation or {}
+        if worker is not None and installation.get("generation") == "v2" and not worker["uuid"]:
+            own[worker["id"]] = (installation.get("worker") or {}).get("uuid") or ""
+    return [{**worker, "uuid": own.get(worker["id"], worker["uuid"])} for worker in known]
+
+
 def worker_of(view: HostView, known: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The server's record of this host's worker: by uuid, else by name (as v2 matches them; facts, C11)."""
     return match_worker((view.installation or {}).get("worker"), known)

@@ -203,10 +203,11 @@ def check_generation(view: HostView) -> Iterator[Problem]:
     elif generation != "v2" and not _releases.is_supported_legacy(release):
         yield view.problem(
             "legacy_release",
-            "{} runs GPUStack {}; only {} are upgraded".format(
+            "{} runs GPUStack {}; only {} to {} are upgraded".format(
                 _unit_record.called(installation),
                 release or "of unknown release",
-                " and ".join(_releases.LEGACY_SUPPORTED),
+                _releases.LEGACY_SUPPORTED[0],
+                _releases.LEGACY_SUPPORTED[-1],
             ),
             "bring the installation to 0.7.1 by upstream's guide first",
         )

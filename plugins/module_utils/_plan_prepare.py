@@ -7,8 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _image, _libraries, _prepared, _vendors
-from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _image,
+    _libraries,
+    _prepared,
+    _releases,
+    _vendors,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import SWITCH, HostView
 
 
 def pin(views: Sequence[HostView]) -> str | None:
@@ -30,12 +36,16 @@ def left(
     """The parts of the preparation that this host still needs; none where it is not to be switched."""
     image = view.node["image"]
     proven = held_to is not None and _is_proven(view) and _image.meets(held_to, image["id"], image["repo_digests"])
+    taken = _takes_schema(view)
+    # A preparation notes all that it proved at once.
+    proven = proven and taken
     gpus = list((worker or {}).get("gpus") or [])
     needed = {
         "libraries": bool(_libraries.missing(view.node["libraries"], _libraries.required(view.is_server))),
         "image": not image["present"],
         "version": not proven,
         "trial": _matters(view, verdict, gpus) and not (proven and _is_tried(view, verdict.flags, gpus)),
+        "schema": not taken or (_is_old(view) and not proven),
         "legacy_image": bool((view.installation or {}).get("image_id"))
         and not (view.installation or {}).get("image_archive"),
     }
@@ -48,6 +58,18 @@ def _is_proven(view: HostView) -> bool:
     if not image["present"] or view.release is None:
         return False
     return bool(note.get("image") == _prepared.image_proof(image["id"], view.release.version))
+
+
+def _is_old(view: HostView) -> bool:
+    """Whether the image's migrator first has to change the schema of this host's database."""
+    database = view.database if view.is_server and view.action == SWITCH else None
+    return bool(database) and _releases.is_raised((database or {})["schema_head"])
+
+
+def _takes_schema(view: HostView) -> bool:
+    """Whether that was tried, where it has to be."""
+    note, database = view.node["prepared"] or {}, view.database or {}
+    return not _is_old(view) or note.get("schema") == _prepared.schema_proof(database["schema_head"])
 
 
 def _matters(view: HostView, verdict: _vendors.Verdict, gpus: Sequence[Any]) -> bool:

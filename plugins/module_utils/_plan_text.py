@@ -16,7 +16,12 @@ ACTIONS = {
     "none": "nothing to do",
 }
 # Parts of the preparation that a host may have behind it, as a person calls them.
-PREPARED = {"libraries": "libraries", "version": "image", "trial": "GPU trial"}
+PREPARED = {
+    "libraries": "libraries",
+    "version": "image",
+    "trial": "GPU trial",
+    "schema": "trial of the database's schema",
+}
 
 
 def lines(plan: Mapping[str, Any]) -> list[str]:

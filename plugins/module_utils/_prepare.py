@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Callable, Mapping
 
@@ -19,6 +20,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _libraries,
     _os_errors,
     _prepared,
+    _raised_snapshot,
+    _schema_trial,
     _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
@@ -31,6 +34,7 @@ EXPECTED = (
     _image.ImageError,
     _gpu_trial.TrialError,
     _legacy_image.LegacyImageError,
+    _raised_snapshot.RaiseError,
     _snapshot.SnapshotError,
     DockerReaderError,
     EngineError,
@@ -52,6 +56,7 @@ def run(
 ) -> dict[str, Any]:
     """Prepare the host, or in check mode say what that would do; nothing is written then."""
     result: dict[str, Any] = {"changed": False, "actions": [], "warnings": [], "image": None, "gpus": None}
+    result["schema"] = None
     try:
         if check_mode:
             _prepare(params, True, result, report, run_command)
@@ -83,13 +88,13 @@ def _prepare(
     if params["backup_legacy_image"]:
         report("legacy image")
         _save_legacy_image(params, reader, check_mode, result)
-    if not (params["prepare_image"] or params["prepare_trial"]):
+    if not (params["prepare_image"] or params["prepare_trial"] or params["prepare_schema"]):
         return
     report("image")
     _have_image(params, reader, check_mode, result)
     if not check_mode:
         report("trial")
-        _try_image(params, result, run_command)
+        _try_image(params, reader, result, run_command)
 
 
 def _have_libraries(
@@ -153,8 +158,10 @@ def _save_legacy_image(
     _note(result, [f"save image {record['Config']['Image']} to {path}"])
 
 
-def _try_image(params: Mapping[str, Any], result: dict[str, Any], run_command: RunCommand) -> None:
-    """Ask the image for its release and, where asked to, for the GPUs that it sees; note what that proves."""
+def _try_image(
+    params: Mapping[str, Any], reader: DockerReader, result: dict[str, Any], run_command: RunCommand
+) -> None:
+    """Ask the image for its release and, where asked to, what it makes of GPUs and database; note what that proves."""
     client = Engine(params["docker_host"]).client
     image = result["image"]
     _prepared.forget(params["state_dir"])
@@ -165,7 +172,25 @@ def _try_image(params: Mapping[str, Any], result: dict[str, Any], run_command: R
     _image.check_version(image["reference"], answers["version"], params["release"])
     if params["prepare_trial"] and params["expected_gpus"] is not None:
         _compare(params["expected_gpus"], answers["gpus"], params["gpu_gate"], result)
-    _prepared.write(params["state_dir"], image, _trial(params, run_command) if params["prepare_trial"] else None)
+    schema = _try_schema(params, reader, client, result) if params["prepare_schema"] else None
+    trial = _trial(params, run_command) if params["prepare_trial"] else None
+    _prepared.write(params["state_dir"], image, trial, schema)
+
+
+def _try_schema(
+    params: Mapping[str, Any], reader: DockerReader, client: Any, result: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Whether the image's migrator takes the server's database; what that would drop is worth a warning."""
+    record = reader.inspect(params["installation"] or "")
+    facts = _attempt.describe(record).facts if record else {}
+    directory = (facts.get("data_dir") or {}).get("read_path")
+    if directory is None or not os.path.exists(os.path.join(directory, _snapshot.DATABASE)):
+        return None
+    raised = _schema_trial.try_schema(
+        client, result["image"]["id"], directory, facts["running"], params["backup_dir"], params["run_id"]
+    )
+    result["schema"] = {"from": raised.head_before, "to": raised.facts.schema_head, "dropped": raised.dropped}
+    return _prepared.schema_proof(raised.head_before)
 
 
 def _trial(params: Mapping[str, Any], run_command: RunCommand) -> dict[str, Any]:

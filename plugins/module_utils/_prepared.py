@@ -34,9 +34,12 @@ def read(state_dir: str) -> dict[str, Any] | None:
     return note if isinstance(note, dict) else None
 
 
-def write(state_dir: str, image: Mapping[str, Any], trial: Mapping[str, Any] | None) -> None:
-    """Note an image with the release found in it, and the circumstances of the GPU trial where one was passed."""
-    write_atomically(path(state_dir), {"image": image_proof(image["id"], image["version"]), "trial": trial})
+def write(
+    state_dir: str, image: Mapping[str, Any], trial: Mapping[str, Any] | None, schema: Mapping[str, Any] | None = None
+) -> None:
+    """Note an image with the release found in it, and what was tried with it: the GPUs, the schema of a database."""
+    note = {"image": image_proof(image["id"], image["version"]), "trial": trial, "schema": schema}
+    write_atomically(path(state_dir), note)
 
 
 def forget(state_dir: str) -> None:
@@ -48,6 +51,11 @@ def forget(state_dir: str) -> None:
 def image_proof(image_id: str, release: str) -> dict[str, Any]:
     """That an image is of a release. Pure."""
     return {"id": image_id, "version": release}
+
+
+def schema_proof(head: str) -> dict[str, Any]:
+    """That the image's migrator takes a database of this schema. Pure."""
+    return {"head": head}
 
 
 def trial_proof(

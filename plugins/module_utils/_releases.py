@@ -25,9 +25,6 @@ MIRRORED_NAME_VARIABLE = "GPUSTACK_RUNTIME_DEPLOY_MIRRORED_NAME"
 # v2 looks for this file in the data directory before it migrates, and writes it after (gpustack-migration.sh).
 MIGRATION_DONE_FILE = "run/state_migration_done"
 
-# Which legacy releases this collection takes; others are named so that the refusal can say what they are.
-LEGACY_SUPPORTED = ("0.7.0", "0.7.1")
-
 # Alembic heads of legacy databases -> the releases that leave a database at this head
 # (gpustack/migrations/versions at the tags).
 LEGACY_HEADS: dict[str, tuple[str, ...]] = {
@@ -42,6 +39,33 @@ LEGACY_HEADS: dict[str, tuple[str, ...]] = {
     "cbbc03c88985": ("0.7.0",),
     "d19176de3b74": ("0.7.1",),
 }
+
+# The schema to which `gpustack migrate` brings its copy of the database before it copies rows
+# (gpustack/cmd/db_migration.py: revision, the same in 2.0.0 to 2.2.3).
+MIGRATION_HEAD = "d19176de3b74"
+
+# Which legacy releases this collection takes.
+LEGACY_SUPPORTED = tuple(release for releases in LEGACY_HEADS.values() for release in releases)
+
+# Those whose data directory comes over from macOS or Windows (playbooks/transfer.yml).
+TRANSFER_SUPPORTED = ("0.7.0", "0.7.1")
+
+
+class Reserved(NamedTuple):
+    """What a legacy worker keeps for the system, in GiB: when nothing is said, and for what is left out."""
+
+    unsaid: Mapping[str, int]
+    left_out: Mapping[str, int]
+
+
+# From which release on (gpustack/config/config.py and worker/worker.py at the tags).
+_LEGACY_RESERVED = (
+    ("0.1.0", Reserved({"ram": 0, "vram": 0}, {"ram": 0, "vram": 0})),
+    ("0.1.2", Reserved({"ram": 1, "vram": 1}, {"ram": 0, "vram": 0})),
+    ("0.2.0", Reserved({"ram": 2, "vram": 2}, {"ram": 2, "vram": 2})),
+    ("0.3.0", Reserved({"ram": 2, "vram": 0}, {"ram": 2, "vram": 0})),
+    ("0.5.1", Reserved({"ram": 2, "vram": 1}, {"ram": 2, "vram": 1})),
+)
 
 
 class UnknownReleaseError(ValueError):
@@ -331,6 +355,22 @@ def legacy_release(head: str) -> str | None:
     """The newest legacy release that leaves a database at this schema head; None for any other head."""
     releases = LEGACY_HEADS.get(head)
     return releases[-1] if releases else None
+
+
+def is_raised(head: str | None) -> bool:
+    """Whether `gpustack migrate` changes the schema of a database at this head before it copies rows."""
+    return head in LEGACY_HEADS and head != MIGRATION_HEAD
+
+
+def legacy_tag(version: str) -> str:
+    """The tag of a legacy release's image: up to 0.3 tags had no "v" (.github/workflows of the tags)."""
+    return "v" + version if at_least(version, "0.4") else version
+
+
+def legacy_reserved(version: str | None) -> Reserved:
+    """What a worker of a legacy release reserves by default; an unknown release counts as the newest."""
+    found = [reserved for since, reserved in _LEGACY_RESERVED if version is None or at_least(version, since)]
+    return found[-1]
 
 
 def is_supported_legacy(version: str | None) -> bool:

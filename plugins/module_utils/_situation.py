@@ -309,6 +309,7 @@ def _build(
         "host_hostname": socket.gethostname(),
         "config_file": found.facts["config_file"],
         "data_dir": found.facts["data_dir"]["container_path"],
+        "legacy_release": params.get("legacy_release") or found.facts["release"],
     }
     release = _releases.find(attempt.release, allow_unproven=True)
     image = reader.image(legacy["Image"]) or {}

@@ -22,16 +22,16 @@ INT32_MIN = -(2**31)
 INT32_MAX = 2**31 - 1
 _KNOWN_USER_SOURCES = "('Local', 'OIDC', 'SAML')"
 _OLLAMA = "upper(source) = 'OLLAMA_LIBRARY'"
-# Before 0.5 the backend was not stored: what is not GGUF ran on vLLM.
-_LLAMA_BOX = (
-    f"NOT ({_OLLAMA}) AND (backend = 'llama-box' OR (coalesce(backend, '') = '' AND ("
-    "huggingface_filename LIKE '%.gguf' OR model_scope_file_path LIKE '%.gguf' OR local_path LIKE '%.gguf')))"
-)
+#: Columns that name a file of a model; before 0.3 there was the first alone.
+_MODEL_FILES = ("huggingface_filename", "model_scope_file_path", "local_path")
 # 0.7 has subordinate_workers, 0.6 and older have rpc_servers and ray_actors.
 _OTHER_WORKERS = ("subordinate_workers", "rpc_servers", "ray_actors")
 _DISTRIBUTING_BACKENDS = ("vllm", "ascend-mindie")
 #: The schema upgrade to this release reads every worker's status, and stops at one that has none.
 _STATUS_READ_BY = "0.5"
+#: The schema upgrades to these releases delete rows (revisions 6dcb3a50da19 and c45e397531d1).
+_INSTANCES_DELETED_BY = "0.2"
+_ORPHAN_KEYS_DELETED_BY = "0.6"
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,6 @@ RULES = (
         ("model_id",),
     ),
     Rule(
-        "llama_box_models",
-        "models",
-        _LLAMA_BOX,
-        "name",
-        ("source", "backend", "huggingface_filename", "model_scope_file_path", "local_path"),
-    ),
-    Rule(
         "backend_version_set",
         "models",
         f"coalesce(backend_version, '') <> '' AND NOT ({_OLLAMA})",
@@ -86,6 +79,20 @@ RULES = (
     Rule("username_default", "users", "username = 'default'", "username", ("username",)),
     Rule("long_model_name", "models", "length(name) > 255", "name", ("name",)),
 )
+# Up to 0.4 a model was bound to a GPU by its name, which 0.5 and later do not read (schemas/models.py: GPUSelector).
+GPU_NAME_SELECTORS = Rule(
+    "gpu_name_selector", "models", """gpu_selector LIKE '%"gpu_name": "%'""", "name", ("gpu_selector",)
+)
+INSTANCES_OF_0_1 = Rule("instances_deleted", "model_instances", "1", "name", ("name",))
+ORPHAN_API_KEYS = Rule(
+    "orphan_api_keys_deleted", "api_keys", "user_id NOT IN (SELECT id FROM users)", "name", ("user_id",)
+)
+#: Rules for databases of releases before the one named.
+RULES_BEFORE = (
+    (_STATUS_READ_BY, GPU_NAME_SELECTORS),
+    (_INSTANCES_DELETED_BY, INSTANCES_OF_0_1),
+    (_ORPHAN_KEYS_DELETED_BY, ORPHAN_API_KEYS),
+)
 NULL_WORKER_STATUS = Rule("null_worker_status", "workers", "status IS NULL OR status = 'null'", "name", ("status",))
 
 
@@ -94,7 +101,7 @@ def findings(
 ) -> list[dict[str, Any]]:
     """All findings in the tables that exist. ``violations`` are pairs (table, referenced table)."""
     columns = {table: declared_columns(connection, table) for table in tables}
-    rules = RULES + ((NULL_WORKER_STATUS,) if status_is_required(release) else ())
+    rules = (*RULES, llama_box(columns.get("models", {})), *rules_before(release))
     found = [matching_rows(connection, rule) for rule in rules if set(rule.needs) <= set(columns.get(rule.table, {}))]
     found.append(duplicate_usernames(connection, columns))
     found.append(models_without_workers(connection, columns))
@@ -105,9 +112,19 @@ def findings(
     return [finding for finding in found if finding["count"]]
 
 
-def status_is_required(release: str | None) -> bool:
-    """Whether the way up from this release reads every worker's status."""
-    return release is not None and not at_least(release, _STATUS_READ_BY)
+def rules_before(release: str | None) -> tuple[Rule, ...]:
+    """What the way up from an old release does not survive, or does away with."""
+    rules = (*RULES_BEFORE, (_STATUS_READ_BY, NULL_WORKER_STATUS))
+    return tuple(rule for before, rule in rules if release is not None and not at_least(release, before))
+
+
+def llama_box(columns: Iterable[str]) -> Rule:
+    """Models that ran on llama-box. Before 0.5 a backend was not always stored: what is GGUF ran on it."""
+    there = set(columns)
+    gguf = " OR ".join(f"{name} LIKE '%.gguf'" for name in _MODEL_FILES if name in there) or "0"
+    backend = "coalesce(backend, '')" if "backend" in there else "''"
+    condition = f"NOT ({_OLLAMA}) AND ({backend} = 'llama-box' OR ({backend} = '' AND ({gguf})))"
+    return Rule("llama_box_models", "models", condition, "name", ("source", "name"))
 
 
 def declared_columns(connection: Any, table: str) -> dict[str, str]:

@@ -56,6 +56,7 @@ SERVER_STEPS: list[tuple[str, Step]] = [
     ("stop", _switch_steps.stop_legacy),
     ("snapshot", _switch_server.snapshot),
     ("verify_snapshot", _switch_server.verify_snapshot),
+    ("raise_snapshot", _switch_server.raise_snapshot),
     ("identity", _switch_steps.pre_seed_identity),
     ("retire", _switch_steps.retire_legacy),
     ("create", _switch_steps.create),
@@ -191,6 +192,7 @@ def _finish(work: Work) -> dict[str, Any]:
     return {
         "outcome": outcome_of(work.journal.entries()),
         "downtime": downtime(work.journal.entries(), "accept"),
+        "worker": (last_detail(work.journal.entries(), "identity", DONE) or {}).get("worker"),
         **_what_is_there(work.attempt, work.engine.inspect),
     }
 

@@ -21,11 +21,13 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _masking,
     _parity,
     _postgres,
+    _raised_snapshot,
     _releases,
     _snapshot,
     _switch_steps,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Work, describe
+from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import ATTEMPT_LABEL, TRIAL_LABEL
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress
 
 #: How long a migration may take when nobody said: a start, and rows at a tenth of the slowest speed that was measured.
@@ -83,6 +85,24 @@ def verify_snapshot(work: Work, progress: Progress) -> dict[str, Any]:
     return {"schema_head": database["schema_head"], "rows": sum(database["counts"].values())}
 
 
+def raise_snapshot(work: Work, progress: Progress) -> dict[str, Any]:
+    """What PostgreSQL will have to equal: of an older schema, the copy that the target's own migrator makes of it."""
+    attempt, database = work.attempt, progress.manifest["database"]
+    if not _releases.is_raised(database["schema_head"]):
+        return {"schema_head": database["schema_head"]}
+    labels = {TRIAL_LABEL: attempt.name, ATTEMPT_LABEL: attempt.name}
+    client = work.engine.client
+    raised = _raised_snapshot.raise_to_migration_head(client, attempt.image, attempt.backup, database, labels)
+    for table, rows in raised.dropped.items():
+        work.warn(
+            f"GPUStack itself deletes {rows} rows of {table} on the way from this release to 0.7.1; the backup "
+            f"{attempt.backup} has them."
+        )
+    found = {"from": database["schema_head"], "to": raised.facts.schema_head, "dropped": raised.dropped}
+    progress.facts["raised"] = found
+    return {"schema_head": raised.facts.schema_head, "dropped": raised.dropped}
+
+
 def migrate(work: Work, progress: Progress) -> dict[str, Any]:
     """Follow the first start's log to the end of the migration, or to the first line that says it failed."""
     seconds = work.params["migration_timeout"] or migration_seconds(progress.manifest["database"]["counts"])
@@ -123,9 +143,9 @@ def schema_head(work: Work, progress: Progress) -> dict[str, Any]:
 
 def rows(work: Work, progress: Progress) -> dict[str, Any]:
     """Every row of the snapshot is in PostgreSQL, as the rules of this release say."""
-    recovered = os.path.join(work.attempt.backup, _snapshot.RECOVERED, _snapshot.DATABASE)
+    snapshot = _raised_snapshot.database_to_compare(work.attempt.backup, progress.manifest)
     with _database(work, progress) as connection:
-        report = _parity.compare(recovered, connection, work.attempt.release)
+        report = _parity.compare(snapshot, connection, work.attempt.release)
     progress.facts["parity"] = report
     for warning in report["warnings"]:
         work.warn(warning)

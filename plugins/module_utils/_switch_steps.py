@@ -135,7 +135,8 @@ def pre_seed_identity(work: Work, _progress: Progress) -> dict[str, Any]:
         written.append(write_file(data_dir, "worker_uuid", (known or str(uuid.uuid4())) + "\n"))
     if os.path.exists(os.path.join(data_dir, WORKER_TOKEN)):
         os.unlink(os.path.join(data_dir, WORKER_TOKEN))  # a copy lies in the backup
-    return {"written": written}
+    worker = {"name": _read(data_dir, "worker_name"), "uuid": _read(data_dir, "worker_uuid")}
+    return {"written": written, "worker": worker}
 
 
 def retire_legacy(work: Work, _progress: Progress) -> dict[str, Any]:

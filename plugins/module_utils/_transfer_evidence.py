@@ -268,13 +268,13 @@ def _database(source: Source, layout: Layout, scratch: str) -> dict[str, Any]:
             f"stop it ({HOW_TO_STOP[layout.system]}) and copy them again, database.db-wal included."
         ) from error
     release = _releases.legacy_release(facts.schema_head or "")
-    if not _releases.is_supported_legacy(release):
+    if release not in _releases.TRANSFER_SUPPORTED:
         raise SourceError(
             "database.db has schema revision {}, {}; only {} are transferred. Bring the server to 0.7.1 by upstream's "
             "guide first, on the old machine.".format(
                 facts.schema_head,
                 f"that of GPUStack {release}" if release else "which no legacy release has",
-                " and ".join(_releases.LEGACY_SUPPORTED),
+                " and ".join(_releases.TRANSFER_SUPPORTED),
             )
         )
     with _opened(os.path.join(scratch, "recovered", _snapshot.DATABASE)) as connection:

@@ -200,6 +200,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _os_errors,
     _parity,
     _postgres,
+    _raised_snapshot,
     _releases,
     _respawn,
     _snapshot,
@@ -211,8 +212,7 @@ def recovered_database(snapshot: str) -> str:
     """The database file of a snapshot; a backup is held against its manifest first."""
     if not os.path.isdir(snapshot):
         return snapshot
-    _snapshot.verify_manifest(snapshot)
-    return os.path.join(snapshot, _snapshot.RECOVERED, _snapshot.DATABASE)
+    return _raised_snapshot.database_to_compare(snapshot, _snapshot.verify_manifest(snapshot))
 
 
 def compared(params: dict[str, Any]) -> dict[str, Any]:

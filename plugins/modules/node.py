@@ -44,7 +44,8 @@ options:
     required: true
     choices:
       prepared:
-        - Libraries, image and GPU trial are done, beside the serving legacy container, which is not touched.
+        - Libraries, image, GPU trial and the trial of an old database are done, beside the serving legacy container,
+          which is not touched.
         - What was proven is noted in O(state_dir), where M(fleetops.gpustack.node_info) finds it. So a host that is
           prepared already needs no such call. The note is no change.
       upgraded:
@@ -267,6 +268,18 @@ options:
       - Whether O(state=prepared) tries the image with the GPU flags.
     type: bool
     default: true
+  prepare_schema:
+    description:
+      - Whether O(state=prepared) tries the image's migrator on a copy of the server's database, which is gone
+        afterwards. Of use where that has the schema of a release before 0.7.1, which the migrator first has to change.
+      - The copy is made through SQLite's backup API beside the serving server, in O(backup_dir). The migrator runs in a
+        container without a network.
+    type: bool
+    default: false
+  legacy_release:
+    description:
+      - Release of the legacy installation, where its container does not tell it. Defaults of options differ.
+    type: str
   backup_legacy_image:
     description:
       - Whether O(state=prepared) saves the legacy container's image as an archive in O(backup_dir), named by the
@@ -366,6 +379,23 @@ parity:
   returned: when a server's rows were compared
   type: dict
   sample: {equal: true, tables: [{table: users, before: 3, after: 5, identical: 3}]}
+raised:
+  description:
+    - The schema head of the saved database, C(from), and that C(to) which the new release's migrator brings it before
+      rows are copied, with the rows that this C(dropped), by table.
+  returned: with O(state=upgraded), when a server's database has the schema of a release before 0.7.1
+  type: dict
+  sample: {from: e6bf9e067296, to: d19176de3b74, dropped: {api_keys: 1}}
+worker:
+  description: Name and uuid of the worker, as they lie in its data directory.
+  returned: with O(state=upgraded), when a worker was switched
+  type: dict
+  sample: {name: gpu1, uuid: 9b93ec4c-d1d3-435e-ad41-3b17ef61ae12}
+schema:
+  description: What RV(raised) says, of the trial with a copy of the serving database.
+  returned: with O(state=prepared), when O(prepare_schema) found an old database
+  type: dict
+  sample: {from: e6bf9e067296, to: d19176de3b74, dropped: {}}
 leftovers:
   description: What of the legacy container is not carried over as it was, with the reason. Secrets are masked.
   returned: with O(state=upgraded)
@@ -579,6 +609,8 @@ def main() -> None:
             "prepare_libraries": {"type": "bool", "default": True},
             "prepare_image": {"type": "bool", "default": True},
             "prepare_trial": {"type": "bool", "default": True},
+            "prepare_schema": {"type": "bool", "default": False},
+            "legacy_release": {"type": "str"},
             "backup_legacy_image": {"type": "bool", "default": False},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
         },

@@ -24,6 +24,8 @@ TURNS = {
     "test_left_for_inspection.py": 9,
     "test_mounts.py": 7,
     "test_resume.py": 7,
+    "test_old_releases.py": 14,
+    "test_older_servers.py": 14,
     "test_rollback.py": 16,
     "test_script_install.py": 14,
     "test_secrets.py": 10,

@@ -105,7 +105,7 @@ def create_user(admin: Client, user: dict[str, Any]) -> dict[str, Any]:
 
 def _password() -> str:
     """A password that the server's rules accept."""
-    return f"Lab-{secrets.token_hex(8)}+A1"
+    return f"Lab-{secrets.token_hex(8)}!A1"
 
 
 def _create_keys(admin: Client, url: str, users: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from tests.lab import docker, gpustack_packages, machine
+from tests.lab import docker, gpustack_old_packages, gpustack_packages, machine
 from tests.lab.base_image import ensure_base
 from tests.lab.errors import LabError
 from tests.lab.progress import step
@@ -35,6 +35,15 @@ class Legacy:
     """A 0.7 release: the day to resolve its dependencies at."""
 
     day: str
+
+
+@dataclass(frozen=True)
+class Old:
+    """A release before 0.7: the day to resolve its dependencies at, and the form of its published images."""
+
+    day: str
+    flavour: str
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,10 @@ def _v2_2(day: str) -> V2:
 
 
 # The day is the release day plus three: dependencies that were pinned by date must have been there.
-RELEASES: dict[str, Legacy | V2] = {
+RELEASES: dict[str, Old | Legacy | V2] = {
+    "0.3.2": Old("2024-11-04", "old", ("0.3.2",)),
+    "0.5.1": Old("2025-02-15", "old", ("v0.5.1", "v0.5.1-cpu")),
+    "0.6.2": Old("2025-06-13", "old-tini", ("v0.6.2", "v0.6.2-cpu")),
     "0.7.0": Legacy("2025-07-28"),
     "0.7.1": Legacy("2025-08-25"),
     "2.0.0": V2(
@@ -126,6 +138,8 @@ def ensure(release: str) -> str:
         raise LabError(f"the lab knows no recipe for GPUStack {release!r}; it has {', '.join(RELEASES)}")
     facts = RELEASES[release]
     with _one_at_a_time():
+        if isinstance(facts, Old):
+            return _ensure_old(release, facts)
         return _ensure_legacy(release, facts) if isinstance(facts, Legacy) else _ensure_v2(release, facts)
 
 
@@ -155,6 +169,17 @@ def _ensure_legacy(release: str, facts: Legacy) -> str:
     return f"gpustack/gpustack:v{release}"
 
 
+def _ensure_old(release: str, facts: Old) -> str:
+    """One program under the tags of its published images, which differ in what they bring for GPUs alone."""
+    _ensure_layer(RUNTIME, SOURCES / "runtime", ensure_base())
+    program = f"gpustack-lab/gpustack-legacy:{release}"
+    content = _ensure_program(program, release, facts, SOURCES / "legacy", RUNTIME)
+    source = SOURCES / facts.flavour
+    for tag in facts.tags:
+        _ensure_image(f"gpustack/gpustack:{tag}", source, _digest([source], content), PROGRAM=program)
+    return f"gpustack/gpustack:{facts.tags[0]}"
+
+
 def _ensure_v2(release: str, facts: V2) -> str:
     _ensure_layer(RUNTIME, SOURCES / "runtime", ensure_base())
     _ensure_layer(DATABASE, SOURCES / "database", RUNTIME)
@@ -162,14 +187,17 @@ def _ensure_v2(release: str, facts: V2) -> str:
     return f"gpustack/gpustack:v{release}"
 
 
-def _ensure_program(reference: str, release: str, facts: Legacy | V2, source: Path, parent: str) -> str:
+def _ensure_program(reference: str, release: str, facts: Old | Legacy | V2, source: Path, parent: str) -> str:
     """Make the image that holds the release itself; return the hash of what went into it."""
     behaviour = json.dumps(asdict(facts), sort_keys=True)
-    inputs = [source, SOURCES / "precompile", gpustack_packages.TOOLS, Path(gpustack_packages.__file__)]
+    install, recipe = gpustack_packages.install, gpustack_packages.__file__
+    if isinstance(facts, Old):
+        install, recipe = gpustack_old_packages.install, gpustack_old_packages.__file__
+    inputs = [source, SOURCES / "precompile", gpustack_packages.TOOLS, Path(recipe)]
     content = _digest(inputs, _label(parent), release, behaviour)
     if _label(reference) != content:
         with step(f"building GPUStack {release}"), _context(source, SOURCES / "precompile") as context:
-            gpustack_packages.install(release, facts.day, Path(context, "root"))
+            install(release, facts.day, Path(context, "root"))
             Path(context, "release.json").write_text(behaviour)
             _build(reference, Path(context), content)
     return content

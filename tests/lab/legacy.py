@@ -9,7 +9,7 @@ import socket
 from datetime import datetime
 from typing import Any
 
-from tests.lab import hosts
+from tests.lab import hosts, releases
 from tests.lab.api import ApiError, Client, wait_until
 from tests.lab.hosts import Host
 from tests.lab.layout import Options
@@ -32,7 +32,7 @@ PLANTED_LABEL = "lab-planted-in-a-label-05"
 
 def image(options: Options, host: Host) -> str:
     """The image for a host: releases of that line have one for NVIDIA GPUs and one for none."""
-    return f"gpustack/gpustack:v{options.legacy}{'' if host.gpus else '-cpu'}"
+    return releases.images(options.legacy)[0 if host.gpus else -1]
 
 
 def run_command(options: Options, host: Host, arguments: list[str]) -> list[str]:

@@ -188,7 +188,7 @@ def _install_legacy(fleet: Fleet) -> None:
 
 def _take_over_admin(initial: str, server: Host) -> dict[str, str]:
     """Change the generated password, as the server asks at the first login."""
-    password = f"Lab-{secrets.token_hex(8)}+A1"
+    password = f"Lab-{secrets.token_hex(8)}!A1"
     client = Client(f"http://{server.address}").login("admin", initial)
     client.call("POST", "/auth/update-password", {"current_password": initial, "new_password": password})
     return {"username": "admin", "password": password}

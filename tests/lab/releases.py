@@ -28,8 +28,7 @@ def published() -> bool:
 
 def ensure(release: str) -> list[str]:
     """Return the images of a release, pulled or built: one of a 2.x, the GPU and the CPU variant of a 0.x."""
-    reference = f"gpustack/gpustack:v{release}"
-    wanted = [reference, f"{reference}-cpu"] if is_legacy(release) else [reference]
+    wanted = images(release)
     if published():
         for image in wanted:
             if not docker.image_exists(image):
@@ -38,6 +37,15 @@ def ensure(release: str) -> list[str]:
     else:
         gpustack_images.ensure(release)
     return wanted
+
+
+def images(release: str) -> list[str]:
+    """The images of a release: of a 2.x one, of a 0.x that for GPUs and, from 0.4 on, that for none."""
+    if not is_legacy(release):
+        return [f"gpustack/gpustack:v{release}"]
+    if release < "0.4":  # tags without a "v", one image for all
+        return [f"gpustack/gpustack:{release}"]
+    return [f"gpustack/gpustack:v{release}", f"gpustack/gpustack:v{release}-cpu"]
 
 
 def is_legacy(release: str) -> bool:

@@ -16,11 +16,15 @@ import sys
 import tempfile
 import time
 import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 SOURCE = "gpustack/cmd/start.py"
 RECORDED = Path(__file__).parents[1] / "unit" / "plugins" / "module_utils" / "data" / "start_options.json"
+SINCE = RECORDED.with_name("legacy_since.json")
+#: Options of 0.1.0 and 0.1.1 alone.
+GONE = {"--enable-metrics"}
 LEGACY = "0.7.1"
 COMMENT = (
     "Options of `gpustack start` per release, read from gpustack/cmd/start.py by `python -m tests.options record`:"
@@ -92,6 +96,26 @@ def recorded(releases: list[str]) -> dict[str, Any]:
         known.update(rows)
     today = time.strftime("%Y-%m-%d", time.gmtime())
     return {"comment": COMMENT, "recorded": today, f"legacy {LEGACY}": sorted(legacy.values()), "v2": tables}
+
+
+def since(releases: Iterable[str], read: Callable[[str], str] = source) -> dict[str, str]:
+    """Every option of the legacy releases, oldest first, with the first that has it; no other may be gone."""
+    found: dict[str, str] = {}
+    last: set[str] = set()
+    for release in releases:
+        names = set(options(read(release)))
+        if last - names - GONE:
+            raise ValueError(
+                f"{release} has no {', '.join(sorted(last - names))} any more, which this table cannot say"
+            )
+        found.update(dict.fromkeys(sorted(names - set(found)), release))
+        last = names
+    return {name: release for name, release in found.items() if name not in GONE}
+
+
+def write_since(table: Mapping[str, str]) -> None:
+    """Write that table."""
+    SINCE.write_text(json.dumps(table, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write(tables: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _options,
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "options.md"
 
-HEAD = """# Options of GPUStack 0.7, and what becomes of them
+HEAD = """# Options of GPUStack 0.x, and what becomes of them
 
 Every option of `gpustack start` 0.7, read as the legacy program reads it: in full or abbreviated (`--debu`), joined
 by `=` or not, by its letter. An option that 0.7 does not know is refused. The plan (`playbooks/assess.yml`) lists
@@ -29,9 +29,12 @@ everything that does not go over as it was; what is a loss has to be accepted by
   are copied as they are written, so one key after the other must begin a line; a file of another form (one `{...}`,
   anchors) is refused. Keys become what their options become. Those that v2 does not know are left out up to 2.1.2,
   where they are fatal, and stay in the file from 2.2.0 on, which passes over them.
+- **Before 0.7** there are fewer options, and none that 0.7 lacks, but for `--enable-metrics` of 0.1.0 and 0.1.1, which
+  is refused as unknown. Variables of options that a release does not have yet are left out, because v2 would read them.
 - **Who wins** is as before: argument, variable, configuration file, `GPU_STACK_<SETTING>`.
 - **Added** for a worker: `--system-reserved {"ram":2,"vram":1}`, which 0.7 reserved unless told otherwise and v2 does
-  not, and `--enable-worker` for one inside a server (from 2.0.1).
+  not (1 and 1 in 0.1.2, 2 and 2 in 0.2, 2 and 0 from 0.3 to 0.5.0), and `--enable-worker` for one inside a server
+  (from 2.0.1).
 
 The table is made from the code by `python -m tests.options table`. "Variable" means: by environment instead of by
 argument.

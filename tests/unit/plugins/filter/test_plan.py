@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.fleetops.gpustack.plugins.filter.plan import plan
+from ansible_collections.fleetops.gpustack.plugins.filter.plan import expected_workers, plan
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import plan_evidence
 
 
@@ -63,3 +63,23 @@ def test_a_relative_image_archive_that_is_not_on_the_controller_is_refused(image
 @pytest.mark.parametrize("image_archive", ["", "~/on-the-hosts.tar", "/srv/on-the-hosts/gpustack.tar"])
 def test_an_image_archive_that_is_not_copied_needs_no_room(image_archive: str) -> None:
     assert made_plan(image_archive)["refusals"] == []
+
+
+def test_a_worker_without_a_uuid_is_expected_under_the_one_that_its_switch_wrote() -> None:
+    workers = [
+        {"id": 1, "name": "a", "uuid": ""},
+        {"id": 2, "name": "b", "uuid": "own"},
+        {"id": 3, "name": "c", "uuid": ""},
+    ]
+    hosts = {name: {"worker": worker} for name, worker in zip("abc", workers, strict=True)}
+    switched = {
+        "a": {"worker": {"name": "a", "uuid": "written"}},
+        "b": {"worker": {"name": "b", "uuid": "own"}},
+        "c": {},
+    }
+    hostvars = {name: {"gpustack_switched": result} for name, result in switched.items()}
+    made = {"hosts": hosts, "workers": workers}
+    assert [each["uuid"] for each in expected_workers(made, hostvars)] == ["written", "own", ""]
+    hostvars["b"]["gpustack_switched"]["failed"] = True
+    batch = expected_workers(made, hostvars, ["a", "b"])
+    assert [(each["name"], each["uuid"]) for each in batch] == [("a", "written")]

@@ -114,6 +114,20 @@ def test_the_release_of_the_package_in_a_container(tmp_path: Path) -> None:
     assert _data_directory.package_release([str(tmp_path / "no-root")]) is None
 
 
+def test_the_package_of_the_rocm_and_dcu_images_of_0_5_and_0_6_lies_in_an_environment_of_pipx(tmp_path: Path) -> None:
+    packages = "root/.local/share/pipx/venvs/gpustack/lib/python3.10/site-packages"
+    (tmp_path / packages / "gpustack-0.6.2.dist-info").mkdir(parents=True)
+    assert _data_directory.package_release([str(tmp_path)]) == "0.6.2"
+
+
+def test_downloads_in_the_layout_of_0_5_are_found_in_whatever_cache_there_is(tmp_path: Path) -> None:
+    for name in ("models--Qwen--Qwen2.5", "Qwen/Qwen3", "models--half"):
+        (tmp_path / "huggingface" / name).mkdir(parents=True)
+    assert _data_directory.old_hub_cache(str(tmp_path)) == ["cache/huggingface/models--Qwen--Qwen2.5"]
+    assert _data_directory.old_hub_cache(str(tmp_path / "nowhere")) == []
+    assert _data_directory.old_hub_cache(None) == []
+
+
 def test_where_a_containers_files_are() -> None:
     storage = {"Data": {"UpperDir": "/o/2/diff", "LowerDir": "/o/1/diff:/o/0/diff"}}
     running = {"State": {"Running": True, "Pid": 42}, "GraphDriver": storage}

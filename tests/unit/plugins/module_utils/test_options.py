@@ -675,3 +675,50 @@ def test_any_legacy_argument_list_becomes_one_that_v2_has_the_options_for(argv, 
     }
     assert set(result.environment) <= variables | lists
     assert vars(found)["ray_port_range"] is None  # what --ray-port would be taken for
+
+
+# Releases before 0.7
+
+SINCE = json.loads((Path(__file__).parent / "data" / "legacy_since.json").read_text(encoding="utf-8"))
+
+
+def test_every_option_is_known_from_the_release_on_that_brought_it():
+    for name, release in SINCE.items():
+        destination = name[2:].replace("-", "_")
+        assert _options.is_read_by(destination, release), name
+        older = [
+            each for each in _releases.LEGACY_SUPPORTED if _releases.version_key(each) < _releases.version_key(release)
+        ]
+        assert not older or not _options.is_read_by(destination, older[-1]), name
+    assert set(SINCE) == {"--" + name for name in (option.name for option in _options.LEGACY_OPTIONS.values())}
+
+
+def test_a_variable_that_the_old_release_did_not_read_does_not_begin_to_count():
+    environment = {"GPUSTACK_SERVICE_PORT_RANGE": "40000-40100", "GPUSTACK_WORKER_PORT": "10200"}
+    old = _options.translate([], environment, "2.2.3", "worker", legacy="0.5.1")
+    assert "GPUSTACK_SERVICE_PORT_RANGE" not in old.environment
+    assert old.environment["GPUSTACK_WORKER_PORT"] == "10200"
+    (dropped,) = [each for each in old.leftovers if each["item"] == "GPUSTACK_SERVICE_PORT_RANGE"]
+    assert dropped["reason"] == "0.5 does not read it, and v2 would"
+    new = _options.translate([], environment, "2.2.3", "worker", legacy="0.6.2")
+    assert new.environment["GPUSTACK_SERVICE_PORT_RANGE"] == "40000-40100"
+
+
+@pytest.mark.parametrize(
+    ("legacy", "arguments", "reserved"),
+    [
+        ("0.3.2", [], '{"ram":2,"vram":0}'),
+        ("0.1.2", [], '{"ram":1,"vram":1}'),
+        ("0.1.2", ["--system-reserved", '{"memory": 3}'], '{"ram":3,"vram":0}'),
+        ("0.2.1", ["--system-reserved", '{"ram": 3}'], '{"ram":3,"vram":2}'),
+        (None, [], '{"ram":2,"vram":1}'),
+    ],
+)
+def test_an_old_worker_goes_on_reserving_what_its_release_reserved(legacy, arguments, reserved):
+    found = _options.translate(arguments, {}, "2.2.3", "worker", legacy=legacy).arguments
+    assert found[found.index("--system-reserved") + 1] == reserved
+
+
+def test_the_one_option_that_only_0_1_0_had_is_refused():
+    with pytest.raises(_options.OptionsError, match="--enable-metrics"):
+        _options.translate(["--enable-metrics"], {}, "2.2.3", "worker", legacy="0.1.0")

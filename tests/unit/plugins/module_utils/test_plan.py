@@ -138,7 +138,7 @@ def anonymous_of_unit(fleet: Fleet) -> None:
 REFUSALS: dict[str, Any] = {
     "no legacy installation": (lambda f: f["w1"].update(installations=[]), "w1", "no_legacy_installation"),
     "two candidates": (second_container, "w1", "several_candidates"),
-    "unsupported release": (lambda f: legacy(f, "w1").update(release="0.5.1"), "w1", "legacy_release"),
+    "unsupported release": (lambda f: legacy(f, "w1").update(release="0.8.0"), "w1", "legacy_release"),
     "v2 of somebody else": (lambda f: legacy(f, "s").update(generation="v2", release="2.2.3"), "s", "foreign_v2"),
     "another run": (lambda f: f["w1"]["lock"].update(held=True, pid=1, since="s", run="r"), "w1", "locked"),
     "not root": (lambda f: f["w1"]["host"].update(uid=1000), "w1", "not_root"),
@@ -536,3 +536,61 @@ def test_an_interrupted_unit_is_continued_beside_the_container_that_was_made() -
     assert (decision["action"], decision["installation"]) == ("resume", "systemd:gpustack.service")
     assert decision["container_name"] == "gpustack"
     assert plan["refusals"] == []
+
+
+# Sources before 0.7
+
+
+def old_server(fleet: dict[str, Any], release: str = "0.5.1", head: str = "e6bf9e067296") -> None:
+    legacy(fleet, "s").update(release=release)
+    legacy(fleet, "s")["database"].update(release=release, schema_head=head)
+    for worker in legacy(fleet, "s")["database"]["workers"]:
+        worker["uuid"] = ""
+
+
+def test_an_old_database_is_tried_before_anything_stops() -> None:
+    fleet = plan_evidence.fleet()
+    old_server(fleet)
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert plan["refusals"] == []
+    assert plan["hosts"]["s"]["prepare"]["schema"]
+    assert plan["hosts"]["s"]["prepare"]["version"]
+    assert not plan["hosts"]["w1"]["prepare"]["schema"]
+    assert any("trial of the database's schema" in line for line in plan["text"])
+    today = make_plan(plan_evidence.fleet(), plan_evidence.settings())
+    assert not today["hosts"]["s"]["prepare"]["schema"]
+
+
+def test_rows_that_gpustack_deletes_on_the_way_are_said_and_stop_nothing() -> None:
+    fleet = plan_evidence.fleet()
+    old_server(fleet)
+    finding = {"code": "orphan_api_keys_deleted", "table": "api_keys", "count": 2, "rows": ["laptop", "old"]}
+    legacy(fleet, "s")["database"]["findings"] = [finding]
+    plan = make_plan(fleet, plan_evidence.settings())
+    assert plan["refusals"] == []
+    (warning,) = [each for each in plan["warnings"] if each["code"] == "rows_deleted"]
+    assert "2 rows of api_keys" in warning["cause"]
+    assert "laptop, old" in warning["cause"]
+
+
+@pytest.mark.parametrize(("release", "lost"), [("0.5.1", True), ("0.6.2", False), ("0.7.1", False)])
+def test_downloads_of_0_5_and_older_are_a_loss_that_has_to_be_accepted(release: str, lost: bool) -> None:
+    fleet = plan_evidence.fleet()
+    legacy(fleet, "w1").update(release=release)
+    legacy(fleet, "w1")["data"]["old_hub_cache"] = ["cache/huggingface/models--a--b"]
+    plan = make_plan(fleet, plan_evidence.settings())
+    found = [loss for loss in plan["losses"] if loss["class"] == "caches"]
+    assert bool(found) is lost
+    assert ("loss" in {refusal["code"] for refusal in plan["refusals"]}) is lost
+
+
+def test_an_upgraded_worker_that_had_no_uuid_is_held_to_the_one_that_it_has() -> None:
+    fleet = plan_evidence.fleet()
+    old_server(fleet)
+    worker = legacy(fleet, "w1")
+    worker.update(generation="v2", release="2.2.3", attempt="20261124T031500Z")
+    worker["worker"]["uuid"] = "written-by-its-switch"
+    plan = make_plan(fleet, plan_evidence.settings())
+    uuids = {each["name"]: each["uuid"] for each in plan["workers"]}
+    assert uuids.pop(worker["worker"]["name"]) == "written-by-its-switch"
+    assert set(uuids.values()) == {""}

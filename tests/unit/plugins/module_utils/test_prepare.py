@@ -10,6 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import engine_records
+import old_databases
 import pytest
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
@@ -22,6 +24,9 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _lock,
     _prepare,
     _prepared,
+    _raised_snapshot,
+    _schema_trial,
+    _snapshot,
 )
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.module_run import run_command
 
@@ -121,6 +126,7 @@ class Host:
             "prepare_libraries": True,
             "prepare_image": True,
             "prepare_trial": True,
+            "prepare_schema": False,
             "backup_legacy_image": False,
         }
         self.answer: dict[str, Any] = {"version": "2.2.3", "gpus": [GPU]}
@@ -154,13 +160,13 @@ def test_what_was_proven_is_noted_and_is_no_change(host: Host) -> None:
     circumstances = _prepared.trial_proof(
         {"runtime": "nvidia"}, [GPU], "boot", {"devices": ["/dev/nvidia0"], "paths": ["/opt/exa"]}
     )
-    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": circumstances}
+    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": circumstances, "schema": None}
 
 
 def test_without_a_trial_none_is_noted(host: Host) -> None:
     host.answer["gpus"] = None
     host.prepare(prepare_trial=False)
-    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": None}
+    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": None, "schema": None}
 
 
 @pytest.mark.parametrize("answer", [{"version": "2.2.2"}, {"gpus": []}])
@@ -186,3 +192,45 @@ def test_the_legacy_image_alone_leaves_image_and_note_as_they_are(host: Host, mo
     done = host.prepare(prepare_image=False, prepare_trial=False, backup_legacy_image=True)
     assert (done["changed"], done["image"], host.saved) == (True, None, ["c1"])
     assert host.note == before
+
+
+def old_server(host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server whose database is that of a real 0.6.2."""
+    (tmp_path / "data").mkdir()
+    old_databases.make(tmp_path / "data", "0.6.2")
+    mounts = [engine_records.bind(str(tmp_path / "data"))]
+    record = engine_records.container(command=["--disable-worker"], mounts=mounts, running=False)
+    monkeypatch.setattr(_prepare, "DockerReader", lambda _host: SimpleNamespace(inspect=lambda _name: record))
+
+
+def test_an_old_database_is_tried_with_the_image_and_that_is_noted(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old_server(host, monkeypatch, tmp_path)
+    facts = _snapshot.RecoveredFacts("ok", 0, "d19176de3b74", {}, 1)
+    asked = []
+
+    def try_schema(*arguments: Any) -> _raised_snapshot.Raised:
+        asked.append(arguments[1:4])
+        return _raised_snapshot.Raised("c45e397531d1", facts, {"api_keys": 1})
+
+    monkeypatch.setattr(_schema_trial, "try_schema", try_schema)
+    done = host.prepare(prepare_trial=False, prepare_schema=True)
+    assert asked == [("sha256:1", str(tmp_path / "data"), False)]
+    assert done["schema"] == {"from": "c45e397531d1", "to": "d19176de3b74", "dropped": {"api_keys": 1}}
+    assert host.note is not None
+    assert host.note["schema"] == _prepared.schema_proof("c45e397531d1")
+
+
+def test_a_database_that_the_image_cannot_take_is_refused_and_nothing_is_noted(
+    host: Host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old_server(host, monkeypatch, tmp_path)
+
+    def try_schema(*_arguments: Any) -> _raised_snapshot.Raised:
+        raise _raised_snapshot.RaiseError("the migrator cannot take it")
+
+    monkeypatch.setattr(_schema_trial, "try_schema", try_schema)
+    with pytest.raises(_prepare.PrepareError, match="the migrator cannot take it"):
+        host.prepare(prepare_trial=False, prepare_schema=True)
+    assert host.note is None

@@ -135,6 +135,31 @@ def test_legacy_heads():
     assert _releases.legacy_release("e30134bd18dc") is None
 
 
-@pytest.mark.parametrize(("version", "expected"), [("0.7.1", True), ("v0.7.0", True), ("0.6.2", False), (None, False)])
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("0.7.1", True), ("v0.7.0", True), ("0.6.2", True), ("0.1.0", True), ("0.8.0", False), (None, False)],
+)
 def test_which_legacy_releases_are_supported(version, expected):
     assert _releases.is_supported_legacy(version) is expected
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [("d19176de3b74", False), ("cbbc03c88985", True), ("1dd9fa5b38ff", True), ("e30134bd18dc", False), (None, False)],
+)
+def test_which_databases_the_migrator_raises_first(head, expected):
+    assert _releases.is_raised(head) is expected
+
+
+@pytest.mark.parametrize(
+    ("version", "unsaid"),
+    [("0.1.2", (1, 1)), ("0.2.1", (2, 2)), ("0.4.1", (2, 0)), ("0.5.0", (2, 0)), ("0.5.1", (2, 1)), (None, (2, 1))],
+)
+def test_what_a_legacy_worker_reserves_when_nothing_is_said(version, unsaid):
+    found = _releases.legacy_reserved(version).unsaid
+    assert (found["ram"], found["vram"]) == unsaid
+
+
+@pytest.mark.parametrize(("version", "tag"), [("0.3.2", "0.3.2"), ("0.4.0", "v0.4.0"), ("0.7.1", "v0.7.1")])
+def test_the_tag_of_a_legacy_image(version, tag):
+    assert _releases.legacy_tag(version) == tag

@@ -26,6 +26,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _gates,
     _journal,
     _parity,
+    _raised_snapshot,
     _releases,
     _restore,
     _snapshot,
@@ -389,8 +390,40 @@ def test_another_schema_head_is_not_accepted(server: Server, monkeypatch: pytest
     assert server.step("schema_head", _switch_server.schema_head) == {"found": [head]}
 
 
+def test_of_a_database_of_0_7_1_nothing_is_raised(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_raised_snapshot, "raise_to_migration_head", lambda *_args: pytest.fail("nothing to raise"))
+    server.save()
+    assert server.step("raise_snapshot", _switch_server.raise_snapshot) == {"schema_head": "d19176de3b74"}
+
+
+def test_an_older_database_is_raised_from_the_backup_and_what_that_dropped_is_said(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = _snapshot.RecoveredFacts("ok", 0, "d19176de3b74", {}, 1)
+    asked: list[Any] = []
+
+    def raise_to_migration_head(*arguments: Any) -> _raised_snapshot.Raised:
+        asked.extend(arguments[1:])
+        return _raised_snapshot.Raised("e6bf9e067296", facts, {"api_keys": 2})
+
+    monkeypatch.setattr(_raised_snapshot, "raise_to_migration_head", raise_to_migration_head)
+    monkeypatch.setattr(server.engine, "client", None, raising=False)
+    server.save()
+    server.progress.manifest["database"]["schema_head"] = "e6bf9e067296"
+    server.step("raise_snapshot", _switch_server.raise_snapshot)
+    image, backup, before, labels = asked
+    assert (image, backup) == ("gpustack/gpustack:v2.2.3", str(server.backups / ATTEMPT))
+    assert before == server.progress.manifest["database"]
+    # Found by whatever clears up after trials, and by the way back of this attempt.
+    assert labels == {"fleetops.gpustack.trial": ATTEMPT, "fleetops.gpustack.attempt": ATTEMPT}
+    expected = {"from": "e6bf9e067296", "to": "d19176de3b74", "dropped": {"api_keys": 2}}
+    assert server.progress.facts["raised"] == expected
+    assert ["deletes 2 rows of api_keys" in warning for warning in server.warnings] == [True]
+
+
 @pytest.mark.parametrize("equal", [True, False])
 def test_rows_that_are_not_equal_are_not_accepted(server: Server, monkeypatch: pytest.MonkeyPatch, equal: bool) -> None:
+    server.save()
     report = {"equal": equal, "warnings": ["a word"], "tables": [], "seconds": 0.1, "sequences": []}
     monkeypatch.setattr(_switch_server, "_database", lambda _work, _progress: contextlib.nullcontext(None))
     monkeypatch.setattr(_parity, "compare", lambda *_args: report)
