@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _image, _libraries, _prepared, _vendors
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _image,
+    _libraries,
+    _plan_runner_images,
+    _prepared,
+    _vendors,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView
 
 
@@ -37,6 +43,7 @@ def left(
         "version": not proven,
         "trial": _matters(view, verdict, gpus) and not (proven and _is_tried(view, verdict.flags, gpus)),
         "legacy_image": not (view.installation or {}).get("image_archive"),
+        "runner_images": _plan_runner_images.is_left(view),
     }
     return {part: view.will_switch and open_ for part, open_ in needed.items()}
 

@@ -39,6 +39,11 @@ def write(state_dir: str, image: Mapping[str, Any], trial: Mapping[str, Any] | N
     write_atomically(path(state_dir), {"image": image_proof(image["id"], image["version"]), "trial": trial})
 
 
+def add_runner_images(state_dir: str, proof: Mapping[str, Any]) -> None:
+    """Note the runner images beside what the note already has."""
+    write_atomically(path(state_dir), {**(read(state_dir) or {}), "runner_images": proof})
+
+
 def forget(state_dir: str) -> None:
     """What was proven is open again."""
     with contextlib.suppress(FileNotFoundError):
