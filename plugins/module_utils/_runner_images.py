@@ -18,7 +18,7 @@ from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _gpu_trial, _image
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader
 
-#: What a model's backend was called by 0.x, to its name in 2.x (2.0.0: migrations/versions/2025_11_12_1157-bb9ce21dcc10).
+#: What a model's backend was called by 0.x, to its name in 2.x (2.0.0: migrations/versions, bb9ce21dcc10).
 BACKENDS = {"vllm": "vLLM", "ascend-mindie": "MindIE", "vox-box": "VoxBox"}
 #: Marks the one line of the answer, whatever else the image prints.
 ANSWER = "fleetops-gpustack-answer "

@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runner images are on the host before downtime, and models that ran run again, or are listed with what v2 says.
 
-The runner images are stand-ins (`tests.lab.runner_image`) under the published names, and the legacy server is told by
-its API that two models run: no inference engine runs here. From there on everything is real: the image of the release
-says which images it wants, the host pulls them from a registry, and the v2 worker starts them through its engine.
+The engine is a stand-in, a `vllm` that answers at its port: laid into the legacy worker's container, and as runner
+images (`tests.lab.runner_image`) under the published names. All else is real: the legacy worker starts it and calls its
+models RUNNING, the image of the release says which images it wants, the host pulls them from a registry, and the v2
+worker starts them through the host's engine.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -21,28 +23,47 @@ import pytest
 from tests.e2e import outside, playbook, secrets
 from tests.lab import docker, lifecycle, registry, runner_image
 from tests.lab.api import Client, wait_until
-from tests.lab.fleet import Fleet
+from tests.lab.fleet import Fleet, Reach
 from tests.lab.hosts import network
 from tests.lab.layout import Options, registry_address
 
 NAME = "e2e-models"
 #: What 2.2.3 wants for vLLM beside the stand-in driver, and for every model.
-RUNNER = "gpustack/runner:cuda12.9-vllm0.25.1"
+RUNNER = "gpustack/runner:cuda12.8-vllm0.17.1"
 SUPPORT = ("gpustack/runtime:pause", "gpustack/runtime:health")
 ARCHIVED = "gpustack/runner:cuda12.8-voxbox0.0.21"
 PREPARE_ONLY = ("--tags", "gpustack_prepare")
-#: One that v2 starts again by itself, and one that nobody told it to.
+#: One that v2 starts again by itself, and one whose files are gone when it does.
 COMES_BACK, STAYS_DOWN = "comes-back", "stays-down"
-MODEL_FOLDER = "models/house-style"
+#: What schedulers read of a model.
+SMALL_MODEL = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "vocab_size": 1000,
+    "max_position_embeddings": 2048,
+    "torch_dtype": "float16",
+}
+VLLM = runner_image.CONTEXT / "vllm"
+RUNC = Path(__file__).with_name("runc_before.sh")
 
 
 @pytest.fixture(scope="module")
 def models_fleet() -> Iterator[Fleet]:
-    """A server and a worker with GPUs, whose engines pull from the lab's registry; two models are said to run."""
+    """A server and a worker with GPUs, whose engines pull from the lab's registry; two models run."""
     options = Options(NAME, workers=1, gpu_workers=1, seed="legacy", snapshot=False)
     made = lifecycle.up(options)
-    for name, restart in ((COMES_BACK, True), (STAYS_DOWN, False)):
-        declare_running(made, name, restart)
+    worker = made.host("worker1")
+    lay_before_runc(worker)
+    worker.sudo("tee", "/root/vllm", stdin=VLLM.read_text())
+    worker.exec_root("chmod", "0755", "/root/vllm")
+    worker.exec_root("docker", "cp", "/root/vllm", "gpustack:/usr/local/bin/vllm")
+    serve(made, COMES_BACK, gpu=0, restart_on_error=True)
+    serve(made, STAYS_DOWN, gpu=1, restart_on_error=False)
     with secrets.sampled_arguments(made) as samples:
         yield made
     secrets.assert_none_shown(made, samples)
@@ -50,35 +71,42 @@ def models_fleet() -> Iterator[Fleet]:
         lifecycle.down(NAME)
 
 
-def declare_running(fleet: Fleet, name: str, restart_on_error: bool) -> None:
-    """A model of a local path on the worker, one instance of which the legacy server is told to be running."""
+def lay_before_runc(host: Reach) -> None:
+    """v2's worker protects its containers from the OOM killer, which a machine without CAP_SYS_RESOURCE forbids."""
+    runc = host.exec_root("which", "runc").strip()
+    host.exec_root("mv", runc, f"{runc}.real")
+    host.sudo("tee", runc, stdin=RUNC.read_text())
+    host.exec_root("chmod", "0755", runc)
+
+
+def serve(fleet: Fleet, name: str, gpu: int, restart_on_error: bool) -> None:
+    """A model of a local path that runs on the legacy worker."""
     admin, worker = fleet.admin(), fleet.host("worker1")
-    folder = f"{outside.DATA_DIR}/{MODEL_FOLDER}"
-    worker.exec_root("sh", "-c", f"mkdir -p {folder} && echo '{{}}' > {folder}/config.json")
-    record = next(each for each in admin.items("/v1/workers") if each["name"] == "worker1")
-    model = admin.call(
-        "POST",
-        "/v1/models",
-        {
-            "name": name,
-            "source": "local_path",
-            "local_path": f"/var/lib/gpustack/{MODEL_FOLDER}",
-            "backend": "vllm",
-            "categories": ["llm"],
-            "gpu_selector": {"gpu_ids": ["worker1:cuda:0"]},
-            "replicas": 1,
-            "restart_on_error": restart_on_error,
-        },
-    )
+    lay_model(worker, name)
+    model = {
+        "name": name,
+        "source": "local_path",
+        "local_path": f"/var/lib/gpustack/models/{name}",
+        "backend": "vllm",
+        "categories": ["llm"],
+        "gpu_selector": {"gpu_ids": [f"worker1:cuda:{gpu}"]},
+        "replicas": 1,
+        "restart_on_error": restart_on_error,
+    }
+    number = admin.call("POST", "/v1/models", model)["id"]
 
-    def judged() -> dict[str, Any] | None:
-        instances = admin.items(f"/v1/models/{model['id']}/instances")
-        return instances[0] if instances and instances[0]["state"] in ("pending", "error", "scheduled") else None
+    def runs() -> bool:
+        return [each["state"] for each in admin.items(f"/v1/models/{number}/instances")] == ["running"]
 
-    instance = wait_until(f"an instance of {name}", judged, 120, "see the legacy server's log")
-    change = {"state": "running", "state_message": "", "gpu_indexes": [0], "port": 40000, "ports": [40000]}
-    change |= {"worker_id": record["id"], "worker_name": record["name"], "worker_ip": record["ip"]}
-    admin.call("PUT", f"/v1/model-instances/{instance['id']}", {**instance, **change})
+    wait_until(f"{name} to run", runs, 180, "see log/serve in the worker's data directory")
+
+
+def lay_model(worker: Reach, name: str) -> None:
+    """As much of a model's files as schedulers and the stand-in look at."""
+    folder = f"{outside.DATA_DIR}/models/{name}"
+    worker.exec_root("mkdir", "-p", folder)
+    worker.sudo("tee", f"{folder}/config.json", stdin=json.dumps(SMALL_MODEL))
+    worker.exec_root("truncate", "--size=1M", f"{folder}/model.safetensors")
 
 
 def publish(fleet: Fleet, names: tuple[str, ...]) -> None:
@@ -99,7 +127,7 @@ def test_a_runner_image_that_cannot_be_had_is_refused_before_downtime(models_fle
     done = playbook.run(models_fleet, "upgrade.yml", gpustack_runner_images="auto")
     assert done.code != 0
     assert done.said("gpustack/runtime:pause could not be pulled")
-    assert done.said("bring it with gpustack_runner_images_archive")
+    assert done.said("bring the image with gpustack_runner_images_archive")
     assert serves_legacy(models_fleet)
 
 
@@ -147,7 +175,7 @@ def test_an_archive_that_lacks_one_is_refused_before_downtime(models_fleet: Flee
     archive = tmp_path / "runners.tar"
     with runner_image.named([ARCHIVED]):
         subprocess.run([docker.client(), "save", "--output", str(archive), ARCHIVED], check=True)
-    other = "gpustack/runner:cuda12.8-vllm0.17.1"
+    other = "gpustack/runner:cuda12.9-vllm0.25.1"
     asked: dict[str, Any] = {"gpustack_runner_images": [other], "gpustack_runner_images_archive": str(archive)}
     done = playbook.run(models_fleet, "upgrade.yml", **asked)
     assert done.code != 0
@@ -156,6 +184,7 @@ def test_an_archive_that_lacks_one_is_refused_before_downtime(models_fleet: Flee
 
 
 def test_models_run_again_or_are_listed_with_what_v2_says(models_fleet: Fleet) -> None:
+    models_fleet.host("worker1").exec_root("rm", "-r", f"{outside.DATA_DIR}/models/{STAYS_DOWN}")
     done = playbook.run(models_fleet, "upgrade.yml", gpustack_runner_images="auto", gpustack_models_timeout=180)
     assert done.code == 0, done.output[-3000:]
     assert done.said("comes-back: ran 1 times, runs 1 times")
@@ -188,6 +217,7 @@ def test_a_key_from_before_the_upgrade_is_refused_with_the_way_out(models_fleet:
 
 
 def test_what_does_not_come_back_is_recreated_by_the_api(models_fleet: Fleet) -> None:
+    lay_model(models_fleet.host("worker1"), STAYS_DOWN)
     key = new_key(models_fleet.admin())
     given: dict[str, Any] = {"gpustack_recreate_instances": True, "gpustack_require_models": True}
     done = playbook.run(models_fleet, "verify.yml", gpustack_api_key=key, gpustack_models_timeout=180, **given)
