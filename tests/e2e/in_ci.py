@@ -23,6 +23,7 @@ TURNS = {
     "test_inventory.py": 7,
     "test_left_for_inspection.py": 9,
     "test_models.py": 12,
+    "test_mounts.py": 7,
     "test_resume.py": 7,
     "test_rollback.py": 16,
     "test_secrets.py": 10,
