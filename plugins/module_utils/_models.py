@@ -47,15 +47,6 @@ def judge(
     return [_judged(model, known.get(model["id"]), instances) for model in expected]
 
 
-def problem_text(judgements: Iterable[Mapping[str, Any]]) -> str:
-    """What does not run, per model, in one line."""
-    return "; ".join(
-        "model {}: {}".format(judgement["name"], ", ".join(judgement["problems"]))
-        for judgement in judgements
-        if judgement["problems"]
-    )
-
-
 def _judged(
     before: Mapping[str, Any], now: Mapping[str, Any] | None, instances: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:

@@ -67,14 +67,12 @@ options:
     type: list
     elements: dict
     default: []
-    version_added: 0.1.0
   models_wait:
     description:
       - For how many seconds to wait until O(expected_models) run, once O(expected) are as expected. A model that cannot
         run whatever one waits for is not waited for.
     type: int
     default: 0
-    version_added: 0.1.0
   on_timeout:
     description:
       - What it means when an expected worker is not as expected after O(wait) seconds.

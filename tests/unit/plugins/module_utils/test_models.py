@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _models
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _models, _plan, _plan_text
+from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import plan_evidence
 
 
 def model(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -87,6 +88,26 @@ def test_a_version_that_v2_may_not_know_is_named() -> None:
     assert verdict["problems"][-1] == "it asks for version 0.8.2 of vllm, which v2 has to know"
 
 
-def test_the_text_has_the_models_with_problems_alone() -> None:
-    verdicts = [{"name": "a", "problems": []}, {"name": "b", "problems": ["x", "y"]}]
-    assert _models.problem_text(verdicts) == "model b: x, y"
+def test_the_plan_has_them_from_the_servers_database() -> None:
+    fleet = plan_evidence.fleet()
+    database = fleet["s"]["installations"][0]["database"]
+    database["models"], database["model_instances"] = [model()], [instance(worker_id=2, subordinate_worker_ids=[])]
+    plan = _plan.make_plan(fleet, plan_evidence.settings())
+    assert [each["name"] for each in plan["models"]] == ["m1"]
+    assert "Models that ran: m1 (1)" in plan["text"]
+
+
+def test_the_outcome_says_of_each_whether_it_runs_and_where_to_look() -> None:
+    verdicts = _models.judge(
+        _models.ran_before([model(1), model(2)], [instance(1, of=1), instance(2, of=2)]),
+        [model(1), model(2)],
+        [instance(1, of=1, updated=2.0), instance(2, of=2, updated=2.0, state="error", state_message="no room")],
+    )
+    lines = list(_plan_text.model_lines(verdicts))
+    assert "  m1: ran 1 times, runs 1 times" in lines
+    assert "  m2: DOES NOT RUN as before: 0 of 1 instances run; m2-2 on worker w is error (no room)" in lines
+    assert "log/serve" in lines[-2]
+
+
+def test_where_nothing_ran_nothing_is_said() -> None:
+    assert list(_plan_text.model_lines([])) == []
