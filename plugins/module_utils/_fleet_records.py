@@ -137,8 +137,8 @@ def model_instance_record(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_markup(message: str | None) -> str:
-    """The message of a state, without the links that the server writes into it for its web pages."""
-    return _MARKUP.sub("", message or "").strip()
+    """The message of a state on one line, without the links that the server writes into it for its web pages."""
+    return " ".join(_MARKUP.sub("", message or "").split())
 
 
 def vendor(name: str | None, device_type: str | None) -> str:
