@@ -14,7 +14,11 @@ from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.vars import load_extra_vars
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan, _plan_text
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _plan,
+    _plan_runner_images,
+    _plan_text,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import Settings
 from ansible_collections.fleetops.gpustack.plugins.plugin_utils import _settings
 
@@ -49,6 +53,9 @@ def plan(hostvars: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
                 image_archive=settings["image_archive"],
                 archive_size=_archive_size(settings["image_archive"]),
                 backup_fetch_dir=settings["backup_fetch_dir"],
+                runner_image_size=int(settings["runner_image_size"]),
+                runner_archive_size=_archive_size(settings["runner_images_archive"]),
+                default_registry=settings["default_registry"],
                 inventory_only_extra=_inventory_only(hosts, hostvars),
                 unassessed=unassessed,
                 choices={host: _choices(hostvars[host]) for host in hosts},
@@ -88,6 +95,7 @@ def _choices(variables: Mapping[str, Any]) -> dict[str, Any]:
     choices = {name: variables.get("gpustack_" + name) for name in CHOICES}
     choices.update({name: bool(variables.get("gpustack_" + name)) or None for name in SECRET_CHOICES})
     choices["gpu_devices"] = _devices(variables.get("gpustack_gpu_devices"))
+    choices["runner_images"] = _runner_images(variables.get("gpustack_runner_images"))
     choices["groups"] = list(variables.get("group_names") or [])
     choices["token_digest"] = _digest(variables.get("gpustack_salt"), variables.get("gpustack_token"))
     return choices
@@ -97,6 +105,13 @@ def _devices(given: Any) -> list[str]:
     """The devices that a host is restricted to; none, or ``all``, for all."""
     found = _settings.names({"gpu_devices": given or []}, "gpu_devices")
     return [] if found == ("all",) else list(found)
+
+
+def _runner_images(given: Any) -> Any:
+    """None, a word, or references; a text is one whose elements are separated by commas."""
+    if given is None or given in _plan_runner_images.WORDS:
+        return given
+    return list(_settings.names({"runner_images": given}, "runner_images"))
 
 
 def _digest(salt: Any, token: Any) -> str | None:
@@ -118,11 +133,23 @@ def outcome(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> list[s
 def report(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, Any]:
     """The same as data: the plan without its text, and what was registered for each host."""
     kept = {key: value for key, value in made_plan.items() if key != "text"}
-    return {"plan": kept, "results": _results(made_plan, hostvars)}
+    results = _results(made_plan, hostvars)
+    server = results.get(made_plan["server"] or "", {})
+    models = {
+        "ran": made_plan["models"],
+        "now": (server.get("fleet") or {}).get("model_judgements"),
+        "recreated": (server.get("recreated") or {}).get("recreated", []),
+    }
+    return {"plan": kept, "results": results, "models": models}
 
 
 def _results(made_plan: Mapping[str, Any], hostvars: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    registered = {"switched": "gpustack_switched", "fleet": "gpustack_fleet", "finalized": "gpustack_finalized"}
+    registered = {
+        "switched": "gpustack_switched",
+        "fleet": "gpustack_fleet",
+        "finalized": "gpustack_finalized",
+        "recreated": "gpustack_recreated",
+    }
     return {
         host: {key: without_invocation(hostvars[host].get(name)) for key, name in registered.items()}
         for host in made_plan["hosts"]

@@ -89,6 +89,13 @@ class DockerReader:
         found = zip(wanted, self._parallel(self.image, wanted))
         return {reference: image for reference, image in found if image is not None}
 
+    def image_names(self) -> dict[str, str]:
+        """Every name that an image has on this host, to the image's id."""
+        names: dict[str, str] = {}
+        for image in self._get("/images/json"):
+            names.update({name: image["Id"] for name in image.get("RepoTags") or [] if name != "<none>:<none>"})
+        return names
+
     def volume(self, name: str) -> dict[str, Any] | None:
         """One volume by name; None when there is none."""
         return self._get("/volumes/{}".format(quote(name, safe="")), missing_ok=True)

@@ -130,10 +130,17 @@ def model_instance_record(row: Mapping[str, Any]) -> dict[str, Any]:
         "model_name": row.get("model_name"),
         "worker_id": row.get("worker_id"),
         "worker_name": row.get("worker_name"),
+        "subordinate_worker_ids": _subordinate_workers(row.get("distributed_servers")),
         "gpu_indexes": _sequence(_parsed(row.get("gpu_indexes"))),
         "state": _lower(row.get("state")),
         "state_message": row.get("state_message"),
+        "updated": epoch(row.get("updated_at")),
     }
+
+
+def without_markup(message: str | None) -> str:
+    """The message of a state on one line, without the links that the server writes into it for its web pages."""
+    return " ".join(_MARKUP.sub("", message or "").split())
 
 
 def vendor(name: str | None, device_type: str | None) -> str:
@@ -203,7 +210,7 @@ def _judgement(expected: Mapping[str, Any], worker: Mapping[str, Any] | None, si
     gpus = compare_gpus(expected.get("gpus") or [], worker["gpus"], expected.get("gpu_gate") or EXACT)
     problems = identity.problems + gpus.problems
     if worker["state"] != "ready":
-        message = _MARKUP.sub("", worker.get("state_message") or "")
+        message = without_markup(worker.get("state_message"))
         problems.append("its state is {}{}".format(worker["state"], f" ({message})" if message else ""))
     if since is not None and (worker["heartbeat"] is None or worker["heartbeat"] < int(since)):
         problems.append("no heartbeat since its container started")
@@ -297,6 +304,12 @@ def _parsed(value: Any) -> Any:
         return json.loads(value)
     except ValueError:
         return None
+
+
+def _subordinate_workers(distributed_servers: Any) -> list[int]:
+    """Ids of the further workers of an instance that spans several (0.6 on: schemas/models.py, DistributedServers)."""
+    workers = _sequence(_mapping(distributed_servers).get("subordinate_workers"))
+    return [each["worker_id"] for each in workers if isinstance(each, dict) and each.get("worker_id") is not None]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -46,7 +46,7 @@ class Endpoint(NamedTuple):
 
 def answer_of(endpoint: Endpoint) -> str | None:
     """None when it answers 200, else what it did instead."""
-    connection = _connection(endpoint)
+    connection = connection_to(endpoint)
     try:
         connection.request("GET", endpoint.path)
         status = connection.getresponse().status
@@ -126,7 +126,8 @@ def _pump(lines: Iterator[str], channel: queue.Queue[str | BaseException | None]
         channel.put(error)
 
 
-def _connection(endpoint: Endpoint) -> http.client.HTTPConnection:
+def connection_to(endpoint: Endpoint) -> http.client.HTTPConnection:
+    """A connection that goes past every proxy, not yet open."""
     if not endpoint.tls:
         return http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=REQUEST_SECONDS)
     return http.client.HTTPSConnection(endpoint.host, endpoint.port, timeout=REQUEST_SECONDS, context=_unverified())

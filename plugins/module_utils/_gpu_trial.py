@@ -45,11 +45,11 @@ def ask(
 
     `owner` tells the trials of several installations on one machine apart.
     """
-    with _container(client, image, run_id, (flags or {}) if detect else {}, owner) as container:
-        version = parse_version(_question(client, container, VERSION_COMMAND))
+    with container(client, image, run_id, (flags or {}) if detect else {}, owner) as made:
+        version = parse_version(question(client, made, VERSION_COMMAND))
         gpus = None
         if detect:
-            gpus = parse_gpus(_question(client, container, DETECT_COMMAND))
+            gpus = parse_gpus(question(client, made, DETECT_COMMAND))
     return {"version": version, "gpus": gpus}
 
 
@@ -111,13 +111,14 @@ def remove_leftovers(client: Any, owner: str = "") -> list[str]:
 
 
 @contextlib.contextmanager
-def _container(client: Any, image: str, run_id: str, flags: dict[str, Any], owner: str) -> Iterator[Any]:
+def container(client: Any, image: str, run_id: str, flags: dict[str, Any], owner: str) -> Iterator[Any]:
+    """A container of the image that waits for questions, with these GPU flags; gone afterwards."""
     from docker.errors import APIError
 
     remove_leftovers(client, owner)
-    container = None
+    made = None
     try:
-        container = client.containers.create(
+        made = client.containers.create(
             image,
             entrypoint=["sleep", str(TRIAL_SECONDS)],
             name=f"gpustack-trial-{run_id}",
@@ -126,14 +127,14 @@ def _container(client: Any, image: str, run_id: str, flags: dict[str, Any], owne
             healthcheck={"test": ["NONE"]},
             **container_options(flags),
         )
-        _assert_runtime(container, flags.get("runtime"))
-        container.start()
-        yield container
+        _assert_runtime(made, flags.get("runtime"))
+        made.start()
+        yield made
     except APIError as error:
         raise TrialError(explain(str(error.explanation or error), flags)) from None
     finally:
-        if container is not None:
-            container.remove(force=True, v=True)
+        if made is not None:
+            made.remove(force=True, v=True)
 
 
 def explain(reason: str, flags: dict[str, Any]) -> str:
@@ -159,12 +160,13 @@ def _assert_runtime(container: Any, runtime: str | None) -> None:
         )
 
 
-def _question(client: Any, container: Any, command: list[str]) -> Answer:
+def question(client: Any, container: Any, command: list[str], called: str | None = None) -> Answer:
+    """The answer to a command; `called` names one that is no sight for a person."""
     execution = client.api.exec_create(container.id, command)["Id"]
     output, errors = client.api.exec_start(execution, demux=True)
     status = client.api.exec_inspect(execution)["ExitCode"]
     answer = Answer(status, _text(output), _text(errors))
-    asked = " ".join(command)
+    asked = called or " ".join(command)
     container.reload()
     if container.status != "running":
         raise TrialError(

@@ -26,6 +26,26 @@ class ImageRequest(NamedTuple):
     password: str | None = None
 
 
+class WaysOut(NamedTuple):
+    """What helps, by what went wrong: no room, a bad archive, no access, no such image, anything else."""
+
+    space: str
+    archive: str
+    access: str
+    unknown: str
+    other: str
+
+
+#: For the image of the release.
+OWN_WAYS_OUT = WaysOut(
+    space="free space in the file system of the engine's root directory (`docker info` names it)",
+    archive="make the archive again with `docker save`, and check that it arrived whole",
+    access="check the image's name, and gpustack_registry_username and gpustack_registry_password",
+    unknown="check gpustack_version and gpustack_image: the registry has no such image",
+    other="check the host's way to the registry, or bring the image with gpustack_image_archive",
+)
+
+
 class ImageError(Exception):
     """The image cannot be had, or is not the one that was asked for."""
 
@@ -56,7 +76,7 @@ def describe(request: ImageRequest) -> str:
     return f"pull image {request.reference}"
 
 
-def fetch(client: Any, request: ImageRequest) -> None:
+def fetch(client: Any, request: ImageRequest, ways_out: WaysOut = OWN_WAYS_OUT) -> None:
     """Load the image from its archive, else pull it."""
     from docker.errors import DockerException  # here, not above: check mode runs on hosts that do not have it yet
 
@@ -66,9 +86,23 @@ def fetch(client: Any, request: ImageRequest) -> None:
         if request.archive:
             _load(client, request.reference, request.archive)
         else:
-            _pull(client, request)
+            _pull(client, request, ways_out)
     except (DockerException, OSError) as error:
-        raise _explained(request, str(getattr(error, "explanation", None) or error)) from None
+        raise _explained(request, str(getattr(error, "explanation", None) or error), ways_out) from None
+
+
+def load_all(client: Any, archive: str) -> None:
+    """Load everything that an archive holds."""
+    from docker.errors import DockerException
+
+    client.api.timeout = FETCH_SILENCE_SECONDS
+    try:
+        with open(archive, "rb") as content:
+            client.images.load(content)
+    except (DockerException, OSError) as error:
+        reason = str(getattr(error, "explanation", None) or error)
+        way_out = _way_out(reason.lower(), True, OWN_WAYS_OUT)
+        raise ImageError(f"archive {archive} could not be loaded: {reason.strip()}; {way_out}") from None
 
 
 def check_pin(request: ImageRequest, attributes: dict[str, Any]) -> None:
@@ -127,7 +161,7 @@ def _load(client: Any, reference: str, archive: str) -> None:
         ) from None
 
 
-def _pull(client: Any, request: ImageRequest) -> None:
+def _pull(client: Any, request: ImageRequest, ways_out: WaysOut) -> None:
     """Pull by the low-level call: the high-level one drops what the registry says when it fails half-way."""
     from docker.utils import parse_repository_tag
 
@@ -137,25 +171,25 @@ def _pull(client: Any, request: ImageRequest) -> None:
         credentials = {"username": request.username, "password": request.password or ""}
     for event in client.api.pull(repository, tag=tag or "latest", stream=True, decode=True, auth_config=credentials):
         if "error" in event:
-            raise _explained(request, event["error"])
+            raise _explained(request, event["error"], ways_out)
 
 
-def _explained(request: ImageRequest, reason: str) -> ImageError:
+def _explained(request: ImageRequest, reason: str, ways_out: WaysOut) -> ImageError:
     """The engine's or the registry's own reason, without the password, and what helps against it."""
     if request.password:
         reason = reason.replace(request.password, MASK)
     how = f"loaded from {request.archive}" if request.archive else "pulled"
-    way_out = _way_out(reason.lower(), bool(request.archive))
+    way_out = _way_out(reason.lower(), bool(request.archive), ways_out)
     return ImageError(f"image {request.reference} could not be {how}: {reason.strip()}; {way_out}")
 
 
-def _way_out(reason: str, from_archive: bool) -> str:
+def _way_out(reason: str, from_archive: bool, ways_out: WaysOut) -> str:
     if "no space left" in reason:
-        return "free space in the file system of the engine's root directory (`docker info` names it)"
+        return ways_out.space
     if from_archive:
-        return "make the archive again with `docker save`, and check that it arrived whole"
+        return ways_out.archive
     if any(word in reason for word in ("auth", "denied", "forbidden")):
-        return "check the image's name, and gpustack_registry_username and gpustack_registry_password"
+        return ways_out.access
     if any(word in reason for word in ("manifest unknown", "not found", "does not exist")):
-        return "check gpustack_version and gpustack_image: the registry has no such image"
-    return "check the host's way to the registry, or bring the image with gpustack_image_archive"
+        return ways_out.unknown
+    return ways_out.other

@@ -74,6 +74,8 @@ class Engine:
     images: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: The image that was asked for.
     image: Mapping[str, Any] | None = None
+    #: Every name of an image, to its id.
+    image_names: Mapping[str, str] = field(default_factory=dict)
 
 
 def evidence(request: Request, run: RunCommand) -> dict[str, Any]:
@@ -151,6 +153,7 @@ def assembled(
         "places": {"backup_dir": request.backup_dir, "state_dir": request.state_dir},
         "ports": _host_facts.listening_ports(),
         "image": image_facts(request.image, engine.image),
+        "image_names": dict(engine.image_names),
         "filesystems": {
             "docker_root": engine.facts["root_dir"] and _host_facts.filesystem(engine.facts["root_dir"], mountinfo),
             "backup": _host_facts.filesystem(request.backup_dir, mountinfo),
@@ -180,9 +183,10 @@ def read_engine(request: Request) -> Engine:
         containers = reader.inspect_all([container["Id"] for container in reader.containers()])
         images = reader.images(container["Image"] for container in containers if container.get("Image"))
         wanted = reader.image(request.image) if request.image else None
+        names = reader.image_names()
     except DockerReaderError as error:
         return Engine(unreachable_engine(str(error)))
-    return Engine(facts, info, containers, images, wanted)
+    return Engine(facts, info, containers, images, wanted, names)
 
 
 def read_text(path: str) -> str | None:

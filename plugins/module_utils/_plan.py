@@ -19,6 +19,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _plan_machine,
     _plan_ports,
     _plan_prepare,
+    _plan_runner_images,
     _plan_sso,
     _plan_text,
     _plan_tls,
@@ -63,6 +64,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     """The plan for the hosts of ``evidence``; those that could not be assessed are in ``settings.unassessed``."""
     release, problems = _find_release(settings)
     views = [_view(name, node, settings, release) for name, node in sorted(evidence.items())]
+    views = _plan_runner_images.with_wishes(views)
     verdicts = {view.name: _verdict(view) for view in views}
     run_ids = _plan_machine.run_ids(views, settings.run_id)
     known = _plan_gpus.with_gates(views, _plan_fleet.with_own_uuids(views, _plan_fleet.known_workers(views)))
@@ -76,6 +78,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
     problems.extend(_plan_machine.refusals(views, previews, release))
     for view in views:
         problems.extend(_plan_host.problems(view))
+        problems.extend(_plan_runner_images.refusals(view))
         problems.extend(_plan_ports.refusals(view, previews[view.name]))
         problems.extend(_plan_tls.refusals(view, previews[view.name]))
         problems.extend(view.problem(*each) for each in verdicts[view.name].refusals)
@@ -94,6 +97,7 @@ def make_plan(evidence: Mapping[str, dict[str, Any]], settings: Settings) -> dic
         "losses": losses,
         "server": next((view.name for view in views if view.is_server), None),
         "workers": known,
+        "models": _plan_fleet.known_models(views),
         "hosts": {
             view.name: _decision(
                 view, known, pin, verdicts[view.name], leftovers[view.name], model_paths, run_ids[view.name]
@@ -302,6 +306,7 @@ def _decision(
         "worker": worker,
         "gpu": {"vendor": verdict.vendor, "how": verdict.how, "flags": verdict.flags},
         "prepare": _plan_prepare.left(view, pin, verdict, worker),
+        **view.runner_wish,
         # Of an image that has to be fetched, the preparation tells it.
         "image_id": view.node["image"]["id"],
         "leftovers": leftovers,

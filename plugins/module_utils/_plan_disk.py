@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _plan_runner_images, _releases
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
 
 MIB, GIB = 1024**2, 1024**3
@@ -83,6 +83,7 @@ def _needs(view: HostView) -> Iterator[tuple[str, Any, int]]:
         yield "image archive", filesystems["state"], view.settings.archive_size or 0
         if _is_elsewhere(filesystems["remote_tmp"], filesystems["state"]):
             yield "image archive on its way", filesystems["remote_tmp"], view.settings.archive_size or 0
+    yield from _plan_runner_images.room(view)
 
 
 def _is_elsewhere(staging: Any, final: Any) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Sequence
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _models
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem, Settings
 
 FLEET = "fleet"
@@ -179,9 +180,21 @@ def known_workers(views: Sequence[HostView]) -> list[dict[str, Any]]:
     return [worker for worker, is_expected in _registered(views) if is_expected]
 
 
+def known_models(views: Sequence[HostView]) -> list[dict[str, Any]]:
+    """The models that ran: by the live legacy database, and once that is stopped, by what it held at its stop."""
+    server = _readable_server(views)
+    if server is None or server.database is None:
+        return []
+    return _models.ran_before(server.database["models"], server.database["model_instances"])
+
+
+def _readable_server(views: Sequence[HostView]) -> HostView | None:
+    return next((view for view in views if view.is_server and view.database and view.database["readable"]), None)
+
+
 def _registered(views: Sequence[HostView]) -> Iterator[tuple[dict[str, Any], bool]]:
     """Every worker that the legacy database knows and that is not ignored, and whether it is expected afterwards."""
-    server = next((view for view in views if view.is_server and view.database and view.database["readable"]), None)
+    server = _readable_server(views)
     workers = server.database["workers"] if server and server.database else []
     here = [id(worker_of(view, workers)) for view in views if view.runs_worker]
     for worker in workers:

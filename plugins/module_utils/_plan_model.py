@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import Release
 from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import Wreck
@@ -16,6 +16,9 @@ SWITCH = "switch"
 RESUME = "resume"
 FINALIZE = "finalize"
 NONE = "none"
+
+# A host that is asked for no runner images.
+NO_WISH: Mapping[str, Any] = {"runner_images": [], "runner_backends": []}
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Settings:
     image_archive: str = ""
     archive_size: int | None = None
     backup_fetch_dir: str = ""
+    # Room in bytes for one runner image, the bytes of their archive on the controller, and the registry of v2's images.
+    runner_image_size: int = 0
+    runner_archive_size: int | None = None
+    default_registry: str = ""
     clock_tolerance: float = 30.0
     inventory_only_extra: tuple[str, ...] = ()
     unassessed: dict[str, str] = field(default_factory=dict)
@@ -76,6 +83,8 @@ class HostView:
     action: str
     #: What an upgrade by hand left here.
     wreck: Wreck | None = None
+    #: The runner images that the preparation is asked for, by reference or by the backends in use.
+    runner_wish: Mapping[str, Any] = field(default_factory=lambda: dict(NO_WISH))
 
     @property
     def role(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Mapping, Sequence
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _image,
     _libraries,
+    _plan_runner_images,
     _prepared,
     _releases,
     _vendors,
@@ -48,6 +49,7 @@ def left(
         "schema": not taken or (_is_old(view) and not proven),
         "legacy_image": bool((view.installation or {}).get("image_id"))
         and not (view.installation or {}).get("image_archive"),
+        "runner_images": _plan_runner_images.is_left(view),
     }
     return {part: view.will_switch and open_ for part, open_ in needed.items()}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _unit_record
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _runner_images, _unit_record
 
 ACTIONS = {
     "switch": "will be upgraded",
@@ -21,6 +21,7 @@ PREPARED = {
     "version": "image",
     "trial": "GPU trial",
     "schema": "trial of the database's schema",
+    "runner_images": "runner images",
 }
 
 
@@ -29,6 +30,7 @@ def lines(plan: Mapping[str, Any]) -> list[str]:
     out = ["GPUStack {} from {}".format(plan["release"], plan["image"]), ""]
     for host, decision in sorted(plan["hosts"].items()):
         out.extend(_host_lines(host, decision))
+    out.extend(_model_names(plan["models"]))
     out.extend(_problem_lines("Warnings", plan["warnings"]))
     out.extend(_loss_lines(plan["losses"]))
     out.extend(_problem_lines("Refused", plan["refusals"]))
@@ -55,8 +57,16 @@ def _host_lines(host: str, decision: Mapping[str, Any]) -> Iterator[str]:
     yield "    to prepare: {}".format(
         ", ".join(word for part, word in PREPARED.items() if decision["prepare"][part]) or "nothing"
     )
+    if decision["prepare"]["runner_images"]:
+        yield f"    runner images to bring: {_wished(decision)}"
     for leftover in decision["leftovers"]:
         yield "    {}: {}: {}".format(leftover["item"], leftover["action"], leftover["reason"])
+
+
+def _wished(decision: Mapping[str, Any]) -> str:
+    """What the image names for backends is known only once that was asked."""
+    backends = [_runner_images.backend_name(backend) for backend in decision["runner_backends"]]
+    return ", ".join(decision["runner_images"] or [f"what the image names for {name}" for name in backends])
 
 
 def gpu_text(gpus: Sequence[Mapping[str, Any]]) -> str:
@@ -65,6 +75,14 @@ def gpu_text(gpus: Sequence[Mapping[str, Any]]) -> str:
         return "no GPUs"
     names = sorted({str(gpu["name"]) for gpu in gpus})
     return "{} GPU{} ({})".format(len(gpus), "" if len(gpus) == 1 else "s", ", ".join(names))
+
+
+def _model_names(models: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if models:
+        yield ""
+        yield "Models that ran: {}".format(
+            ", ".join("{} ({})".format(model["name"], len(model["instances"])) for model in models)
+        )
 
 
 def _problem_lines(title: str, problems: Sequence[Mapping[str, str]]) -> Iterator[str]:
@@ -99,7 +117,9 @@ def outcome(plan: Mapping[str, Any], results: Mapping[str, dict[str, Any]]) -> l
         out.extend(_outcome_host(host, decision, results.get(host, {}).get("switched") or {}))
     server = results.get(plan["server"] or "", {})
     out.extend(_parity_lines((server.get("switched") or {}).get("parity") or {}))
-    out.extend(worker_lines(plan["workers"], (server.get("fleet") or {}).get("workers") or []))
+    fleet = server.get("fleet") or {}
+    out.extend(worker_lines(plan["workers"], fleet.get("workers") or []))
+    out.extend(model_lines(fleet.get("model_judgements") or []))
     return out
 
 
@@ -155,3 +175,19 @@ def worker_lines(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[st
         yield "  {} (id {}): was {}, {}; is {}".format(
             worker["name"], worker["id"], worker["state"], gpu_text(worker["gpus"]), state
         )
+
+
+def model_lines(judgements: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Whether each model that ran runs again, and what the server says where it does not."""
+    if not judgements:
+        return
+    yield ""
+    yield "Models that ran before, and now:"
+    for model in judgements:
+        if model["problems"]:
+            yield "  {}: DOES NOT RUN as before: {}".format(model["name"], "; ".join(model["problems"]))
+        else:
+            yield "  {}: ran {} times, runs {} times".format(model["name"], model["ran"], model["runs"])
+    if any(model["problems"] for model in judgements):
+        yield "  An instance's own log is below log/serve in its worker's data directory, and in v2's web pages"
+        yield "  (Deployments, the instance, View Logs). --tags gpustack_verify looks again."

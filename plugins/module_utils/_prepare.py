@@ -21,6 +21,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _os_errors,
     _prepared,
     _raised_snapshot,
+    _runner_images,
     _schema_trial,
     _snapshot,
 )
@@ -35,6 +36,7 @@ EXPECTED = (
     _gpu_trial.TrialError,
     _legacy_image.LegacyImageError,
     _raised_snapshot.RaiseError,
+    _runner_images.RunnerImageError,
     _snapshot.SnapshotError,
     DockerReaderError,
     EngineError,
@@ -88,13 +90,18 @@ def _prepare(
     if params["backup_legacy_image"]:
         report("legacy image")
         _save_legacy_image(params, reader, check_mode, result)
-    if not (params["prepare_image"] or params["prepare_trial"] or params["prepare_schema"]):
+    with_image = params["prepare_image"] or params["prepare_trial"] or params["prepare_schema"]
+    with_runners = _runner_images.asks(params)
+    if not (with_image or with_runners):
         return
     report("image")
     _have_image(params, reader, check_mode, result)
-    if not check_mode:
+    if with_image and not check_mode:
         report("trial")
         _try_image(params, reader, result, run_command)
+    if with_runners:
+        report("runner images")
+        _have_runner_images(params, reader, check_mode, result)
 
 
 def _have_libraries(
@@ -144,6 +151,33 @@ def _have_image(params: Mapping[str, Any], reader: DockerReader, check_mode: boo
             "as `docker image ls` shows it"
         )
     result["image"] = found
+
+
+def _have_runner_images(
+    params: Mapping[str, Any], reader: DockerReader, check_mode: bool, result: dict[str, Any]
+) -> None:
+    """The images in which v2 will run models here. Which ones, only a container of the image can tell."""
+    if check_mode and params["runner_backends"]:
+        backends = ", ".join(_runner_images.backend_name(backend) for backend in params["runner_backends"])
+        _note(result, [f"have the runner images that {params['image']} wants for {backends}"])
+        return
+    wanted = _runner_images.named(params)
+    if params["runner_backends"]:
+        client = Engine(params["docker_host"]).client
+        wanted = _runner_images.ask(client, result["image"]["id"], params)
+    absent = _runner_images.missing(reader, wanted.references)
+    archive = params["runner_images_archive"]
+    if absent and not check_mode:
+        _runner_images.bring(Engine(params["docker_host"]).client, reader, wanted.references, params)
+    _note(result, [f"load {each} from {archive}" if archive else f"pull {each}" for each in absent])
+    result["runner_images"] = wanted.references
+    result["warnings"].extend(
+        f"v2 has no runner image for {_runner_images.backend_name(backend)} on this host; models of it will not start"
+        for backend in wanted.without
+    )
+    if not check_mode:
+        proof = _runner_images.proof(wanted.references, reader, params)
+        _prepared.add_runner_images(params["state_dir"], proof)
 
 
 def _save_legacy_image(

@@ -42,6 +42,11 @@ def write(
     write_atomically(path(state_dir), note)
 
 
+def add_runner_images(state_dir: str, proof: Mapping[str, Any]) -> None:
+    """Note the runner images beside what the note already has."""
+    write_atomically(path(state_dir), {**(read(state_dir) or {}), "runner_images": proof})
+
+
 def forget(state_dir: str) -> None:
     """What was proven is open again."""
     with contextlib.suppress(FileNotFoundError):

@@ -59,6 +59,20 @@ options:
         so turn a worker that is READY to UNREACHABLE for a while. V(20) outlasts it.
     type: int
     default: 0
+  expected_models:
+    description:
+      - Models that ran on the legacy server, each with C(id), C(name), C(source), C(backend), C(backend_version) and
+        C(instances), its running instances with C(id) and C(updated). They are judged in RV(model_judgements); one that
+        does not run is no failure of this module.
+    type: list
+    elements: dict
+    default: []
+  models_wait:
+    description:
+      - For how many seconds to wait until O(expected_models) run, once O(expected) are as expected. A model that cannot
+        run whatever one waits for is not waited for.
+    type: int
+    default: 0
   on_timeout:
     description:
       - What it means when an expected worker is not as expected after O(wait) seconds.
@@ -151,7 +165,8 @@ models:
 model_instances:
   description:
     - The instances of models, each with C(id), C(name), C(model_id), C(model_name), C(worker_id), C(worker_name),
-      C(gpu_indexes), C(state) and C(state_message).
+      C(subordinate_worker_ids), C(gpu_indexes), C(state), C(state_message) and C(updated), the time of its last change
+      in seconds since the epoch.
   returned: success or when an expected worker is not as expected
   type: list
   elements: dict
@@ -172,8 +187,46 @@ judgements:
       description: What differs and does not matter.
       type: list
       elements: str
+model_judgements:
+  description: One for each of O(expected_models).
+  returned: success or when an expected worker is not as expected
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Id of the model.
+      type: int
+    name:
+      description: Name of the model.
+      type: str
+    ran:
+      description: How many instances ran on the legacy server.
+      type: int
+    runs:
+      description: How many instances run now. One whose state 2.x has not written itself since is not counted.
+      type: int
+    replicas:
+      description: How many instances the server is asked for now. V(none) for a model that it does not have.
+      type: int
+    problems:
+      description: Why it does not run as before. Empty when it does.
+      type: list
+      elements: str
+    hopeless:
+      description: Whether waiting cannot help.
+      type: bool
+    instances:
+      description:
+        - Its instances now, each with C(id), C(name), C(worker_name), C(state), C(state_message), C(untouched) (2.x has
+          not changed it since it was copied) and C(runs).
+      type: list
+      elements: dict
 seconds:
-  description: How long the module waited.
+  description: How long the module waited for the workers.
+  returned: success or when an expected worker is not as expected
+  type: float
+model_seconds:
+  description: How long the module waited for the models after that.
   returned: success or when an expected worker is not as expected
   type: float
 """
@@ -188,6 +241,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _database_address,
     _fleet_records,
+    _models,
     _postgres,
     _respawn,
     _snapshot,
@@ -208,7 +262,8 @@ _COLUMNS = {
     "system_reserved",
     "models": "id, name, source, huggingface_repo_id, huggingface_filename, model_scope_model_id, "
     "model_scope_file_path, local_path, backend, backend_version, replicas, ready_replicas",
-    "model_instances": "id, name, model_id, model_name, worker_id, worker_name, gpu_indexes, state, state_message",
+    "model_instances": "id, name, model_id, model_name, worker_id, worker_name, distributed_servers, gpu_indexes, "
+    "state, state_message, updated_at",
 }
 
 
@@ -282,6 +337,19 @@ def awaited(read: Callable[[], Any], params: dict[str, Any]) -> dict[str, Any]:
         time.sleep(min(POLL_SECONDS, left) if left > 0 else POLL_SECONDS)
 
 
+def with_models(read: Callable[[], Any], params: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """The result with what is said of the models that ran, as soon as all of them do, or when the time is over."""
+    wait = 0 if any(judgement["problems"] for judgement in result["judgements"]) else params["models_wait"]
+    started, fleet = time.monotonic(), result
+    while True:
+        judgements = _models.judge(params["expected_models"], fleet["models"], fleet["model_instances"])
+        waited = time.monotonic() - started
+        if waited >= wait or not any(each["problems"] and not each["hopeless"] for each in judgements):
+            return {**result, **fleet, "model_judgements": judgements, "model_seconds": round(waited, 1)}
+        time.sleep(min(POLL_SECONDS, wait - waited))
+        fleet = read()
+
+
 def problem_text(judgements: list[dict[str, Any]]) -> str:
     """What is missing, per worker."""
     return "; ".join(
@@ -305,6 +373,8 @@ def main() -> None:
                 "elements": "dict",
                 "default": [],
             },
+            "expected_models": {"type": "list", "elements": "dict", "default": []},
+            "models_wait": {"type": "int", "default": 0},
             "since": {"type": "float"},
             "wait": {"type": "int", "default": 0},
             "settle": {"type": "int", "default": 0},
@@ -317,7 +387,7 @@ def main() -> None:
         if module.params["generation"] == "v2":
             _respawn.ensure(["psycopg"], module.params["state_dir"])
         with reader(module.params) as read:
-            result = awaited(read, module.params)
+            result = with_models(read, module.params, awaited(read, module.params))
     except (
         FleetError,
         _postgres.PostgresError,

@@ -287,6 +287,38 @@ options:
       - Takes as much room as the image has, and no downtime. An archive that is there already is kept.
     type: bool
     default: false
+  runner_images:
+    description:
+      - Images that O(state=prepared) brings to the host, by the references that are asked of the engine. Those that are
+        there already are kept.
+    type: list
+    elements: str
+    default: []
+  runner_backends:
+    description:
+      - Inference backends for which O(state=prepared) brings the images that O(image) wants on this host. A throw-away
+        container of it, with O(gpu) and without a network, says which.
+      - A backend for which it has none is a warning.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      backend:
+        description: Name of the backend in 2.x, such as V(vLLM).
+        type: str
+        required: true
+      backend_version:
+        description: The version that the models ask for. Not set for the image's own choice.
+        type: str
+  runner_images_archive:
+    description:
+      - Path on the host of a C(docker save) archive with the runner images, to load instead of pulling.
+    type: path
+  default_registry:
+    description:
+      - Registry that 2.x puts before the references of runner images without one, its
+        C(--system-default-container-registry).
+    type: str
   docker_host:
     description:
       - The unix socket of the host's Docker engine.
@@ -445,6 +477,12 @@ image:
   returned: with O(state=prepared)
   type: dict
   sample: {id: "sha256:4f0c", repo_digests: [], version: 2.2.3}
+runner_images:
+  description: The images in which 2.x will run models on this host, and which are there.
+  returned: with O(state=prepared), where O(runner_images) or O(runner_backends) is given
+  type: list
+  elements: str
+  sample: ["gpustack/runtime:pause", "gpustack/runner:cuda12.8-vllm0.17.1"]
 gpus:
   description: The GPUs that the trial container sees.
   returned: with O(state=prepared), on a worker
@@ -562,6 +600,10 @@ def finish(module: AnsibleModule, result: dict[str, Any]) -> None:
     module.exit_json(**result)
 
 
+#: A backend in use, as the plan names it.
+RUNNER_BACKEND = {"backend": {"type": "str", "required": True}, "backend_version": {"type": "str"}}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -612,6 +654,10 @@ def main() -> None:
             "prepare_schema": {"type": "bool", "default": False},
             "legacy_release": {"type": "str"},
             "backup_legacy_image": {"type": "bool", "default": False},
+            "runner_images": {"type": "list", "elements": "str", "default": []},
+            "runner_backends": {"type": "list", "elements": "dict", "default": [], "options": RUNNER_BACKEND},
+            "runner_images_archive": {"type": "path"},
+            "default_registry": {"type": "str"},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
         },
         required_if=[

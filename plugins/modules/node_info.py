@@ -710,6 +710,10 @@ image:
     version:
       description: The release that its tag or label tells.
       type: str
+image_names:
+  description: Every name that an image has on the host, to the image's id.
+  returned: always
+  type: dict
 filesystems:
   description: File systems that the upgrade fills.
   returned: always
@@ -891,6 +895,9 @@ prepared:
       description: Id of the image, and the release that it called itself.
       type: dict
       sample: {id: "sha256:4f0c", version: 2.2.3}
+    runner_images:
+      description: The runner images that were C(asked) for, and C(images), by reference, with their ids.
+      type: dict
     trial:
       description: Under which circumstances the GPU trial was passed, or V(null) without one.
       type: dict

@@ -22,6 +22,7 @@ TURNS = {
     "test_embedded.py": 9,
     "test_inventory.py": 7,
     "test_left_for_inspection.py": 9,
+    "test_models.py": 12,
     "test_mounts.py": 7,
     "test_resume.py": 7,
     "test_old_releases.py": 14,

@@ -33,6 +33,9 @@ def made_plan(image_archive: str) -> dict[str, Any]:
         "image_archive": image_archive,
         "mend_wrecks": False,
         "backup_fetch_dir": "",
+        "runner_image_size": 1,
+        "runner_images_archive": "",
+        "default_registry": "",
         "run_id": "20261124T031500Z",
     }
     hostvars = {host: {"gpustack_node_info": node, "gpustack_gpu_vendor": "cpu"} for host, node in fleet.items()}

@@ -97,6 +97,7 @@ def _host() -> dict[str, Any]:
             "size": 1,
             "version": None,
         },
+        "image_names": {IMAGE: "sha256:1"},
         "filesystems": {name: filesystem() for name in ("docker_root", "backup", "state", "remote_tmp")},
         "directories": {"backup": None, "state": None},
         "journal": {

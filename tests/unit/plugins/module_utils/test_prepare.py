@@ -128,6 +128,10 @@ class Host:
             "prepare_trial": True,
             "prepare_schema": False,
             "backup_legacy_image": False,
+            "runner_images": [],
+            "runner_backends": [],
+            "runner_images_archive": None,
+            "default_registry": None,
         }
         self.answer: dict[str, Any] = {"version": "2.2.3", "gpus": [GPU]}
         self.saved: list[str] = []
@@ -234,3 +238,65 @@ def test_a_database_that_the_image_cannot_take_is_refused_and_nothing_is_noted(
     with pytest.raises(_prepare.PrepareError, match="the migrator cannot take it"):
         host.prepare(prepare_trial=False, prepare_schema=True)
     assert host.note is None
+
+
+RUNNER = "gpustack/runner:cuda12.8-vllm0.17.1"
+
+
+class RunnerEngine(Reader):
+    """An engine that has some images, and gets what is brought."""
+
+    def __init__(self, present: dict[str, str], archived: tuple[str, ...] = ()) -> None:
+        super().__init__(None)
+        self.present, self.archived, self.pulled = present, archived, [""][:0]
+
+    def images(self, references: Any) -> dict[str, dict[str, Any]]:
+        return {name: {"Id": self.present[name]} for name in references if name in self.present}
+
+    def pull(self, _client: Any, request: _image.ImageRequest, _ways_out: Any) -> None:
+        self.pulled.append(request.reference)
+        self.present[request.reference] = "sha256:9"
+
+    def load(self, _client: Any, _archive: str) -> None:
+        self.present.update(dict.fromkeys(self.archived, "sha256:9"))
+
+
+def with_engine(host: Host, monkeypatch: pytest.MonkeyPatch, engine: RunnerEngine) -> RunnerEngine:
+    monkeypatch.setattr(_prepare, "DockerReader", lambda _host: engine)
+    monkeypatch.setattr(_image, "fetch", engine.pull)
+    monkeypatch.setattr(_image, "load_all", engine.load)
+    return engine
+
+
+def test_runner_images_are_brought_and_noted_beside_the_rest(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = with_engine(host, monkeypatch, RunnerEngine({}))
+    done = host.prepare(runner_images=[RUNNER])
+    assert (done["changed"], done["actions"], done["runner_images"]) == (True, [f"pull {RUNNER}"], [RUNNER])
+    assert engine.pulled == [RUNNER]
+    assert host.note is not None
+    assert host.note["runner_images"]["images"] == {RUNNER: "sha256:9"}
+    assert host.note["trial"]
+    assert host.prepare(runner_images=[RUNNER])["changed"] is False
+
+
+def test_runner_images_alone_leave_what_was_proven(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.prepare()
+    with_engine(host, monkeypatch, RunnerEngine({RUNNER: "sha256:9"}))
+    host.prepare(runner_images=[RUNNER], prepare_image=False, prepare_trial=False)
+    assert host.note is not None
+    assert set(host.note) == {"image", "trial", "runner_images"}
+
+
+def test_an_archive_that_lacks_one_is_an_error(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_engine(host, monkeypatch, RunnerEngine({}, archived=("gpustack/runner:other",)))
+    with pytest.raises(_prepare.PrepareError, match=r"/a\.tar lacks gpustack/runner:cuda12"):
+        host.prepare(runner_images=[RUNNER], runner_images_archive="/a.tar")
+
+
+def test_check_mode_asks_no_image_and_brings_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = with_engine(host, monkeypatch, RunnerEngine({}))
+    assert host.prepare(check_mode=True, runner_images=[RUNNER])["actions"] == [f"pull {RUNNER}"]
+    backends = [{"backend": "vLLM", "backend_version": None}]
+    actions = host.prepare(check_mode=True, runner_backends=backends)["actions"]
+    assert actions == ["have the runner images that gpustack/gpustack:v2.2.3 wants for vLLM"]
+    assert (engine.pulled, host.note) == ([], None)

@@ -43,7 +43,8 @@ def cluster() -> Iterator[Cluster]:
             )
             connection.execute(
                 "CREATE TABLE model_instances (id serial, name text, model_id integer, model_name text,"
-                " worker_id integer, worker_name text, gpu_indexes json, state text, state_message text)"
+                " worker_id integer, worker_name text, distributed_servers json, gpu_indexes json, state text,"
+                " state_message text, updated_at timestamp)"
             )
         yield started
 

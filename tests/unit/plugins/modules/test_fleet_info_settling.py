@@ -65,3 +65,47 @@ def test_a_ready_at_the_last_moment_has_to_last_too(monkeypatch: pytest.MonkeyPa
     broken = waited(monkeypatch, ["unreachable", "ready", "ready", "ready", "unreachable"], settle=20, wait=4)
     assert broken["judgements"][0]["problems"]
     assert broken["seconds"] == 8
+
+
+MODEL = {"id": 1, "name": "m", "source": "huggingface", "backend": "vLLM", "backend_version": None, "replicas": 1}
+RAN = [dict(MODEL, instances=[{"id": 1, "name": "m-1", "worker_name": "w", "updated": 1.0}])]
+
+
+def models_waited(
+    monkeypatch: pytest.MonkeyPatch, states: list[str], wait: int = 60, worker: str = "ready", **model: Any
+) -> dict[str, Any]:
+    """The result when the model's instance shows these states one after the other, the last one for good."""
+    monkeypatch.setattr(fleet_info, "time", Clock())
+    left = list(states)
+
+    def read() -> dict[str, Any]:
+        state = left.pop(0) if len(left) > 1 else left[0]
+        instance = {"id": 1, "name": "m-1", "model_id": 1, "worker_name": "w", "state": state, "state_message": ""}
+        models = [dict(MODEL, **model)]
+        return {
+            "workers": [dict(WORKER, state=worker)],
+            "models": models,
+            "model_instances": [dict(instance, updated=2.0)],
+        }
+
+    expected = [dict(RAN[0], **model)]
+    params = {"expected": [WORKER], "since": None, "wait": 0, "settle": 0}
+    params.update(expected_models=expected, models_wait=wait)
+    return fleet_info.with_models(read, params, fleet_info.awaited(read, params))
+
+
+def test_models_are_waited_for_once_the_workers_are_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = models_waited(monkeypatch, ["error", "starting", "starting", "running"])
+    assert result["model_judgements"][0]["problems"] == []
+    assert (result["seconds"], result["model_seconds"]) == (0, 6)
+
+
+def test_the_wait_for_models_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = models_waited(monkeypatch, ["starting"], wait=30)
+    assert result["model_judgements"][0]["problems"]
+    assert result["model_seconds"] == 30
+
+
+def test_neither_a_hopeless_model_nor_one_of_missing_workers_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert models_waited(monkeypatch, ["error"], backend="llama-box")["model_seconds"] == 0
+    assert models_waited(monkeypatch, ["error"], worker="unreachable")["model_seconds"] == 0
