@@ -62,6 +62,8 @@ class Attempt:
     backup: str
     #: Who kept the legacy container, and what else a switch has to heed (`_takeover.kept_by`).
     kept_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    #: Whether the server's rows are in an external database, which v2 upgrades in place.
+    external: bool = False
 
     def replaced(self, **changes: Any) -> Attempt:
         """The same attempt with other facts."""
@@ -159,6 +161,7 @@ def from_entries(entries: list[dict[str, Any]]) -> Attempt:
         "restart_policy": _saved_restart_policy(detail["backup"]),
         "was_running": True,
         "kept_by": {},
+        "external": False,
     }
     found = {**defaults, **detail}
     return Attempt(**{field.name: found[field.name] for field in dataclasses.fields(Attempt)})

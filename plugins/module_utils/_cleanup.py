@@ -19,13 +19,12 @@ import shutil
 from typing import Any, Callable, Iterable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
-    _database_address,
     _endpoints,
     _gates,
     _legacy_container,
-    _postgres,
     _prepared,
     _releases,
+    _server_database,
     _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
@@ -184,7 +183,7 @@ def _require_serving(reader: DockerReader, attempt: Attempt) -> None:
 
 
 def _require_schema(record: Mapping[str, Any], attempt: Attempt, release: _releases.Release) -> None:
-    with contextlib.closing(_postgres.connect(attempt.data_dir, *_database_address.of_record(record))) as connection:
+    with contextlib.closing(_server_database.connect(record, attempt.data_dir)) as connection:
         found = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
     if release.schema_head and found != [release.schema_head]:
         raise SwitchError(

@@ -94,6 +94,12 @@ class HostView:
         return (self.installation or {}).get("database")
 
     @property
+    def is_external(self) -> bool:
+        """Whether the server keeps its rows in an external database."""
+        server = (self.installation or {}).get("server")
+        return bool(server) and bool(server["database"]["kind"] == "external")
+
+    @property
     def data(self) -> dict[str, Any] | None:
         return (self.installation or {}).get("data")
 

@@ -36,6 +36,7 @@ def left(
         "image": not image["present"],
         "version": not proven,
         "trial": _matters(view, verdict, gpus) and not (proven and _is_tried(view, verdict.flags, gpus)),
+        "database": view.is_external and not (proven and _is_rehearsed(view)),
         "legacy_image": not (view.installation or {}).get("image_archive"),
     }
     return {part: view.will_switch and open_ for part, open_ in needed.items()}
@@ -47,6 +48,18 @@ def _is_proven(view: HostView) -> bool:
     if not image["present"] or view.release is None:
         return False
     return bool(note.get("image") == _prepared.image_proof(image["id"], view.release.version))
+
+
+def _is_rehearsed(view: HostView) -> bool:
+    """Whether this image upgraded a copy of this database, at the schema that it has."""
+    database, note = view.database or {}, view.node["prepared"] or {}
+    if view.installation is None or view.release is None or not database.get("schema_head"):
+        return False
+    fingerprint = view.installation["server"]["database"]["fingerprint"]
+    wanted = _prepared.rehearsal_proof(
+        view.node["image"]["id"], view.release.version, fingerprint, database["schema_head"]
+    )
+    return bool(note.get("database") == wanted)
 
 
 def _matters(view: HostView, verdict: _vendors.Verdict, gpus: Sequence[Any]) -> bool:

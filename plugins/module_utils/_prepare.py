@@ -10,6 +10,8 @@ from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _attempt,
+    _external_database,
+    _external_rehearsal,
     _fleet_records,
     _gpu_evidence,
     _gpu_trial,
@@ -18,6 +20,9 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _legacy_image,
     _libraries,
     _os_errors,
+    _parity,
+    _postgres,
+    _postgresql_tools,
     _prepared,
     _snapshot,
 )
@@ -32,6 +37,10 @@ EXPECTED = (
     _gpu_trial.TrialError,
     _legacy_image.LegacyImageError,
     _snapshot.SnapshotError,
+    _attempt.SwitchError,
+    _parity.ParityError,
+    _postgres.PostgresError,
+    _postgresql_tools.ToolsError,
     DockerReaderError,
     EngineError,
     LockHeldError,
@@ -164,7 +173,20 @@ def _try_image(params: Mapping[str, Any], result: dict[str, Any], run_command: R
     _image.check_version(image["reference"], answers["version"], params["release"])
     if params["prepare_trial"] and params["expected_gpus"] is not None:
         _compare(params["expected_gpus"], answers["gpus"], params["gpu_gate"], result)
-    _prepared.write(params["state_dir"], image, _trial(params, run_command) if params["prepare_trial"] else None)
+    rehearsed = _rehearse(params, result) if params["prepare_database"] else None
+    trial = _trial(params, run_command) if params["prepare_trial"] else None
+    _prepared.write(params["state_dir"], image, trial, rehearsed)
+
+
+def _rehearse(params: Mapping[str, Any], result: dict[str, Any]) -> dict[str, Any] | None:
+    """Try the upgrade of an external database on a copy; None where the server has none."""
+    engine = Engine(params["docker_host"])
+    record = engine.inspect(params["installation"] or "")
+    if record is None or not _external_database.is_external(record):
+        return None
+    proven = _external_rehearsal.rehearse(params, engine, record, result["image"]["id"])
+    _note(result, ["rehearse the upgrade on a copy of the external database"])
+    return proven
 
 
 def _trial(params: Mapping[str, Any], run_command: RunCommand) -> dict[str, Any]:

@@ -34,9 +34,12 @@ def read(state_dir: str) -> dict[str, Any] | None:
     return note if isinstance(note, dict) else None
 
 
-def write(state_dir: str, image: Mapping[str, Any], trial: Mapping[str, Any] | None) -> None:
-    """Note an image with the release found in it, and the circumstances of the GPU trial where one was passed."""
-    write_atomically(path(state_dir), {"image": image_proof(image["id"], image["version"]), "trial": trial})
+def write(
+    state_dir: str, image: Mapping[str, Any], trial: Mapping[str, Any] | None, database: Mapping[str, Any] | None = None
+) -> None:
+    """Note an image with the release found in it, the circumstances of a GPU trial, and what was rehearsed."""
+    note = {"image": image_proof(image["id"], image["version"]), "trial": trial, "database": database}
+    write_atomically(path(state_dir), note)
 
 
 def forget(state_dir: str) -> None:
@@ -55,3 +58,8 @@ def trial_proof(
 ) -> dict[str, Any]:
     """That a container with these flags sees the expected GPUs, in this boot, as the host's own evidence is. Pure."""
     return {"flags": flags, "expected_gpus": expected_gpus, "boot_id": boot_id, "gpu": gpu}
+
+
+def rehearsal_proof(image_id: str, release: str, database: str | None, schema_head: str | None) -> dict[str, Any]:
+    """That an image upgrades a copy of an external database, named by its fingerprint, from this schema on. Pure."""
+    return {"image": image_id, "release": release, "database": database, "schema_head": schema_head}

@@ -23,6 +23,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _recreate,
     _snapshot,
     _supervised,
+    _switch_external,
     _way_back,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
@@ -54,6 +55,12 @@ MODEL_LABEL = "runtime.gpustack.ai/workload"
 def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
     """`state=legacy`. A host that was never switched, or is back already, stays as it is."""
     return carry_out_if_needed(params, check_mode, _found, report, lambda work, before: _back(work, before["outcome"]))
+
+
+def needs_psycopg(params: Mapping[str, Any]) -> bool:
+    """Whether there is an external database to be put back."""
+    begun = last_detail(newest_entries(params["state_dir"]), "begin", STARTED)
+    return bool((begun or {}).get("external"))
 
 
 def _found(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,6 +211,10 @@ def _set_aside(work: Work) -> dict[str, Any]:
     return found
 
 
+def _put_database_back(work: Work) -> dict[str, Any]:
+    return _switch_external.put_back(work, _legacy(work)) if work.attempt.external else {}
+
+
 def _legacy_ran_since_stop(work: Work) -> bool:
     """Whether the old container was started after we stopped it last: its files are then newer than the backup.
 
@@ -316,6 +327,8 @@ def _same_rows(work: Work) -> dict[str, Any]:
     if not os.path.exists(attempt.manifest):
         return {}
     saved = _snapshot.read_manifest(attempt.backup)["database"]["counts"]
+    if attempt.external:
+        return {"tables": _switch_external.same_rows(_legacy(work), saved)}
     directory = _discovery.inside(_legacy(work), attempt.layer) if attempt.layer else attempt.data_dir
     return {"tables": _legacy_gate.rows(directory, saved)}
 
@@ -329,6 +342,7 @@ def _wait_for_legacy(work: Work) -> None:
 WAY_BACK: dict[str, Callable[[Work], dict[str, Any]]] = {
     "undo_begin": _have_legacy,
     "undo_stop": _stop_v2,
+    "undo_database": _put_database_back,
     "undo_set_aside": _set_aside,
     "undo_files": _put_files_back,
     "undo_rename": _take_name_back,

@@ -17,6 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _config_file,
     _container_spec,
     _data_dir_changes,
+    _external_database,
     _going_on,
     _host_facts,
     _image,
@@ -172,6 +173,7 @@ def _new_attempt(params: Mapping[str, Any], reader: DockerReader, legacy: Mappin
         data_dir=data_dir,
         backup=os.path.join(params["backup_dir"], params["run_id"]),
         kept_by=kept_by,
+        external=_external_database.is_external(legacy),
     )
 
 
@@ -202,6 +204,8 @@ def _to_switch(
     if needs_image:
         _require_image(params, reader)
     _require_usable(params, reader, attempt, found, wreck)
+    if attempt.external:
+        _external_database.require(legacy, attempt.release, deeply=needs_image)
     built = _build(params, reader, attempt, legacy, found)
     if built.problems:
         causes = "; ".join(f"{problem['cause']} ({problem['way_out']})" for problem in built.problems)
@@ -233,18 +237,13 @@ def _require_image(params: Mapping[str, Any], reader: DockerReader) -> None:
 def _require_usable(
     params: Mapping[str, Any], reader: DockerReader, attempt: Attempt, found: Installation, wreck: Wreck | None
 ) -> None:
-    if attempt.serves and found.facts["server"]["database"]["kind"] != "sqlite":
-        raise SwitchError(
-            f"Server {attempt.legacy_name} uses the database {found.facts['server']['database']['url_masked']}; only "
-            "the embedded SQLite database can be switched yet."
-        )
     ours = attempt.layer is not None  # a copy is opened as it is made
     for directory in [attempt.backup] if ours else [attempt.backup, attempt.data_dir]:
         unwritable = _host_facts.unwritable(directory)
         if unwritable:
             raise SwitchError(f"{unwritable}. Nothing was changed.")
     if attempt.serves and not (
-        ours or params["fix_permissions"] or _data_dir_changes.is_open_to_others(attempt.data_dir)
+        attempt.external or ours or params["fix_permissions"] or _data_dir_changes.is_open_to_others(attempt.data_dir)
     ):
         raise SwitchError(
             f"{attempt.data_dir} cannot be entered by others, but v2's PostgreSQL (uid 9999) has to; "
@@ -276,7 +275,7 @@ def _build(
         "extra_env": _extra_env(params, attempt, found),
         "extra_volumes": [*_layer.mounted(attempt), *params["extra_volumes"]],
         "rollout_env": params["rollout_env"] if attempt.serves else {},
-        "migrate": attempt.serves,
+        "migrate": attempt.serves and not attempt.external,
         "attempt": attempt.name,
         "restart_policy": dict(attempt.lasting_policy),
         "watchtower": bool(attempt.kept_by.get("watchtower")),

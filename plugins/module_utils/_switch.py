@@ -17,6 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _restore,
     _situation,
     _snapshot,
+    _switch_external,
     _switch_server,
     _switch_steps,
     _switch_worker,
@@ -65,6 +66,12 @@ SERVER_STEPS: list[tuple[str, Step]] = [
     ("ready", _switch_server.ready),
     ("accept", _switch_steps.accept),
 ]
+#: What a server does in another way, or not at all, whose rows are in an external database.
+EXTERNAL_STEPS: dict[str, Step | None] = {
+    "permissions": None,
+    "snapshot": _switch_external.snapshot,
+    "verify_snapshot": _switch_external.verify_snapshot,
+}
 WORKER_STEPS: list[tuple[str, Step]] = [
     ("save", _switch_worker.save),
     ("stop", _switch_steps.stop_legacy),
@@ -168,6 +175,9 @@ def steps_of(attempt: Attempt) -> list[tuple[str, Step]]:
     """The steps of an attempt: its role's, and those for a container that goes with its stop or holds the data."""
     steps = dict(SERVER_STEPS if attempt.serves else WORKER_STEPS)
     order = [name for name in steps if name != "identity" or attempt.works]
+    if attempt.external:
+        steps.update({name: step for name, step in EXTERNAL_STEPS.items() if step is not None})
+        order = [name for name in order if EXTERNAL_STEPS.get(name, steps[name]) is not None]
     if attempt.is_throwaway:
         steps["recreate"] = _switch_steps.keep_copy
         order.insert(order.index("stop"), "recreate")

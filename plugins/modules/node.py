@@ -259,6 +259,19 @@ options:
       - Whether O(state=prepared) tries the image with the GPU flags.
     type: bool
     default: true
+  prepare_database:
+    description:
+      - Whether O(state=prepared) rehearses the upgrade of a legacy server's external PostgreSQL. A dump of the live
+        database is restored into a scratch database beside it, O(image) upgrades that, and its rows are compared.
+      - Nothing is done for a server with another database, or for a worker.
+    type: bool
+    default: false
+  database_tools_image:
+    description:
+      - Image with C(pg_dump) and C(pg_restore), for a server with an external PostgreSQL. They must be of the
+        version of that server or newer. It has to be present on the host.
+      - O(image) when not given.
+    type: str
   backup_legacy_image:
     description:
       - Whether O(state=prepared) saves the legacy container's image as an archive in O(backup_dir), named by the
@@ -487,6 +500,8 @@ def libraries(params: Mapping[str, Any]) -> list[str]:
     """What this call has to import: a server's rows are read back from PostgreSQL."""
     if params["state"] == "cleaned":
         return _cleanup.libraries(params)
+    if params["state"] == "legacy":
+        return ["docker", "psycopg"] if _restore.needs_psycopg(params) else ["docker"]
     if params["state"] != "upgraded":
         return ["docker"]
     record = DockerReader(params["docker_host"]).inspect(params["installation"])
@@ -570,6 +585,8 @@ def main() -> None:
             "prepare_libraries": {"type": "bool", "default": True},
             "prepare_image": {"type": "bool", "default": True},
             "prepare_trial": {"type": "bool", "default": True},
+            "prepare_database": {"type": "bool", "default": False},
+            "database_tools_image": {"type": "str"},
             "backup_legacy_image": {"type": "bool", "default": False},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
         },
