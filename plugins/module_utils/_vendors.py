@@ -252,7 +252,23 @@ def _verdict(
     elif restricted:
         gate = _fleet_records.AT_LEAST
     names = list(data.get("same_names") or [])
-    return Verdict(vendor, how, flags, found, refusals, [*restricted, *divided, *unchecked], gate, names)
+    warnings = [*_contradicted(vendor, how, found), *restricted, *divided, *unchecked]
+    return Verdict(vendor, how, flags, found, refusals, warnings, gate, names)
+
+
+def _contradicted(vendor: str, how: str, found: Sequence[Candidate]) -> list[Notice]:
+    """The inventory wins over the legacy container, but a slip there would leave a worker without its GPUs."""
+    seen = [candidate for candidate in found if candidate.how == LEGACY_CONTAINER]
+    if not seen or vendor in [candidate.vendor for candidate in seen]:
+        return []
+    speaks = ", ".join(f"{candidate.vendor} ({candidate.what})" for candidate in seen)
+    return [
+        Notice(
+            "vendor_contradicted",
+            f"{how} says {vendor}, but the legacy container speaks for {speaks}",
+            "correct the group, or gpustack_gpu_vendor, unless the host's accelerators were changed",
+        )
+    ]
 
 
 def _unknown(vendor: str, vendors: Mapping[str, Any], cause: str | None = None) -> Notice:

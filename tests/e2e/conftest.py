@@ -15,6 +15,7 @@ from tests.lab import lifecycle
 from tests.lab.fleet import Fleet
 from tests.lab.layout import Options
 
+pytest_plugins = ["tests.proofs.marks"]
 NAME = os.environ.get("LAB_FLEET", "e2e")
 TARGETS = ("2.0.0", "2.0.3", "2.2.3")
 

@@ -35,6 +35,7 @@ def answers(fleet: Fleet, port: int) -> bool:
     return True
 
 
+@pytest.mark.proves("installations", "bridge", "2.2.3")
 def test_a_bridged_server_is_upgraded_behind_the_same_published_port(bridged: Fleet) -> None:
     server = bridged.host("server")
     assert outside.gpustack(server)["HostConfig"]["NetworkMode"] in ("bridge", "default")

@@ -108,6 +108,7 @@ def test_what_would_be_lost_is_refused_by_key(configured: Fleet, before: dict[st
     assert all(outside.is_legacy(configured.host(name)) for name in configured.hosts)
 
 
+@pytest.mark.proves("installations", "config_file", RELEASE)
 def test_the_fleet_goes_over_with_translated_copies(configured: Fleet, before: dict[str, dict[str, str]]) -> None:
     run = playbook.run(configured, "upgrade.yml", **ACCEPTED)
     assert run.code == 0, run.output[-6000:]
@@ -128,6 +129,7 @@ def test_the_fleet_goes_over_with_translated_copies(configured: Fleet, before: d
     assert SECRET not in json.dumps(run.report)
 
 
+@pytest.mark.proves("installations", "config_file", RELEASE)
 def test_v2_obeys_the_copies(configured: Fleet) -> None:
     worker = configured.hosts["worker1"].address
     assert outside.status(f"http://{worker}:{METRICS}/metrics") == 200
@@ -136,6 +138,7 @@ def test_v2_obeys_the_copies(configured: Fleet) -> None:
     assert listening == ""
 
 
+@pytest.mark.proves("installations", "config_file", RELEASE)
 def test_a_second_run_changes_nothing(configured: Fleet) -> None:
     again = playbook.run(configured, "upgrade.yml", **ACCEPTED)
     assert again.code == 0, again.output[-4000:]

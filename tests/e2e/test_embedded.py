@@ -68,6 +68,8 @@ def upgrade(fleet: Fleet, controller: str) -> str:
     return done.stdout
 
 
+@pytest.mark.proves("installations", "embedded", "2.2.3")
+@pytest.mark.proves("installations", "volume", "2.2.3")
 def test_server_and_worker_in_one_container_are_upgraded(embedded: Fleet, newest_controller: str) -> None:
     upgrade(embedded, newest_controller)
     found = outside.containers(embedded.host("server"))
@@ -86,6 +88,8 @@ def test_server_and_worker_in_one_container_are_upgraded(embedded: Fleet, newest
     assert {worker["state"] for worker in workers.values()} == {"ready"}
 
 
+@pytest.mark.proves("installations", "embedded", "2.2.3")
+@pytest.mark.proves("installations", "volume", "2.2.3")
 def test_a_second_run_changes_nothing(embedded: Fleet, newest_controller: str) -> None:
     output = upgrade(embedded, newest_controller)
     assert set(playbook.Run(0, output, {}).recap("changed").values()) == {0}

@@ -64,6 +64,7 @@ def test_a_healthy_and_empty_server_is_found_out_and_taken_back(fleet: Fleet, ol
     assert len(fleet.admin().items("/v1/users")) == users
 
 
+@pytest.mark.proves("installations", "bind", "2.0.3")
 def test_the_second_try_succeeds_once_the_cause_is_gone(fleet: Fleet) -> None:
     done = playbook.run(fleet, "upgrade.yml", gpustack_version="2.0.3", gpustack_finalize=False)
     assert done.code == 0, done.output[-4000:]

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from tests.e2e import outside, playbook
 from tests.lab.fleet import Fleet
 
@@ -28,6 +30,7 @@ def wait_for_step(fleet: Fleet, step: str, state: str, run: subprocess.Popen[str
     raise AssertionError(f"step {step} was not {state} within 300 s")
 
 
+@pytest.mark.proves("installations", "bind", "2.2.3")
 def test_killed_controller_does_not_stop_the_switch(fleet: Fleet) -> None:
     argv = playbook.command(fleet, playbook.PLAYBOOKS / "upgrade.yml")
     log = fleet.folder / "killed-controller.log"

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.e2e import outside, playbook
 from tests.lab.fleet import Fleet
 
 
+@pytest.mark.proves("installations", "bind", "2.0.0")
 def test_killed_module_is_continued(fleet: Fleet) -> None:
     killed = playbook.run(
         fleet,

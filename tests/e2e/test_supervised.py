@@ -64,6 +64,11 @@ def test_what_is_taken_over_is_said_before(fleet: Fleet, kept: dict[str, Any]) -
         assert run.said(said), said
 
 
+@pytest.mark.proves("installations", "anonymous", "2.2.3")
+@pytest.mark.proves("installations", "unit", "2.2.3")
+@pytest.mark.proves("installations", "compose", "2.2.3")
+@pytest.mark.proves("installations", "layer", "2.2.3")
+@pytest.mark.proves("installations", "env_file", "2.2.3")
 def test_the_fleet_goes_over(fleet: Fleet, kept: dict[str, Any]) -> None:
     volume = supervised.volume_path(fleet.host("server"))
     run = playbook.run(fleet, "upgrade.yml")
@@ -100,6 +105,11 @@ def test_a_reboot_revives_nothing_legacy(fleet: Fleet, kept: dict[str, Any]) -> 
     assert not outside.is_legacy(worker)
 
 
+@pytest.mark.proves("installations", "anonymous", "2.2.3")
+@pytest.mark.proves("installations", "unit", "2.2.3")
+@pytest.mark.proves("installations", "compose", "2.2.3")
+@pytest.mark.proves("installations", "layer", "2.2.3")
+@pytest.mark.proves("installations", "env_file", "2.2.3")
 def test_everything_comes_back_as_it_was(fleet: Fleet, kept: dict[str, Any]) -> None:
     since = time.time()
     run = playbook.run(fleet, "rollback.yml", **ACCEPTED)
@@ -114,6 +124,7 @@ def test_everything_comes_back_as_it_was(fleet: Fleet, kept: dict[str, Any]) -> 
     assert set(again.recap("changed").values()) == {0}
 
 
+@pytest.mark.proves("installations", "layer", "2.2.3")
 def test_a_server_whose_data_is_in_its_layer(fleet: Fleet, kept: dict[str, Any]) -> None:
     server, since = fleet.host("server"), time.time()
     supervised.in_layer(server)

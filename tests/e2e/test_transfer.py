@@ -94,6 +94,7 @@ def test_an_archive_that_is_a_trap_is_refused_before_anything_is_touched(
     assert nothing_is_there(fleet.host("server"))
 
 
+@pytest.mark.proves("installations", "macos", "2.2.3")
 def test_a_tar_of_a_mac_becomes_a_serving_server(
     fleet: Fleet, files: dict[str, bytes], users: set[str], tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_second_time_nothing_changes(fleet: Fleet, files: dict[str, bytes], tm
     assert again.recap("changed") == {"server": 0}
 
 
+@pytest.mark.proves("installations", "windows", "2.2.3")
 def test_a_zip_of_windows_on_another_host_comes_with_its_models(
     fleet: Fleet, files: dict[str, bytes], users: set[str], tmp_path: Path
 ) -> None:
@@ -171,6 +173,8 @@ def test_a_zip_of_windows_on_another_host_comes_with_its_models(
     assert again.recap("changed") == {"server": 0}
 
 
+@pytest.mark.proves("installations", "macos", "2.2.3")
+@pytest.mark.proves("installations", "windows", "2.2.3")
 def test_then_the_upgrade_goes_on_as_usual_with_every_row(fleet: Fleet, users: set[str]) -> None:
     wait_until("every worker READY", lambda: everything_ready(fleet), 120, "look at the workers' logs")
     done = playbook.run(fleet, "upgrade.yml", gpustack_version="2.2.3")

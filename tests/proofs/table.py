@@ -11,6 +11,7 @@ from tests.proofs.ledger import CHECKOUT, Proof
 
 README = CHECKOUT / "README.md"
 VENDORS = "vendors"
+INSTALLATIONS = "installations"
 #: Table -> its rows, with their titles, in their order.
 ROWS: dict[str, dict[str, str]] = {
     VENDORS: {
@@ -25,9 +26,27 @@ ROWS: dict[str, dict[str, str]] = {
         "metax": "MetaX",
         "thead": "T-Head",
         "cpu": "CPU",
-    }
+    },
+    INSTALLATIONS: {
+        "bind": "Docker, data in a bind mount",
+        "volume": "Docker, data in a named volume",
+        "anonymous": "Docker, data in an anonymous volume, `--rm`",
+        "layer": "Docker, data in the container's layer",
+        "data_dir": "Docker, `--data-dir`, mounts of their own for cache and models",
+        "bridge": "Docker, bridge network with `-p`",
+        "config_file": "Docker, configuration file",
+        "env_file": "Docker, `--env-file`",
+        "embedded": "server with an embedded worker",
+        "unit": "systemd unit around a container",
+        "compose": "Compose, watched by Watchtower",
+        "macos": "macOS, archive of the data directory",
+        "windows": "Windows, archive of the data directory",
+    },
 }
-COLUMNS: dict[str, Sequence[str]] = {VENDORS: ("2.0.0", "2.0.3", "2.1.1", "2.1.2", "2.2.3")}
+COLUMNS: dict[str, Sequence[str]] = {
+    VENDORS: ("2.0.0", "2.0.3", "2.1.1", "2.1.2", "2.2.3"),
+    INSTALLATIONS: ("2.0.0", "2.0.3", "2.2.3"),
+}
 #: Cells that cannot be.
 NEVER = {(VENDORS, "thead", "2.0.0"), (VENDORS, "thead", "2.0.3")}
 

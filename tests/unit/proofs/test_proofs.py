@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.proofs import ledger, table, vendors
+from tests.proofs import ledger, marks, table, vendors
 from tests.proofs.docker_flags import Flags, documented, of_container
 from tests.proofs.ledger import KEPT, Proof
+
+pytest_plugins = ["pytester"]
 
 CONTAINER: dict[str, Any] = {
     "HostConfig": {
@@ -105,3 +107,43 @@ def test_a_host_that_was_mistaken_proves_nothing(tmp_path: Path, monkeypatch: py
     problems, proofs = verify(tmp_path, monkeypatch, found)
     assert any("it was taken for ('cpu', 'no accelerator found')" in line for line in problems)
     assert proofs == []
+
+
+CELL = ("installations", "bind", "2.2.3", "test_some")
+
+
+@pytest.mark.parametrize(
+    ("passed", "cells"), [({"one", "two"}, [CELL]), ({"one"}, []), (set(), [])], ids=["all", "one failed", "none"]
+)
+def test_a_cell_is_proven_by_all_of_its_tests(passed: set[str], cells: list[marks.Cell]) -> None:
+    assert marks.proven({"one": [CELL], "two": [CELL], "three": []}, passed) == cells
+
+
+def test_a_mark_for_no_cell_is_a_mistake() -> None:
+    assert marks.cell("tests/e2e/test_some.py::test_it[a::b]", "installations", "bind", "2.2.3") == CELL
+    with pytest.raises(pytest.UsageError, match="no such cell"):
+        marks.cell("tests/e2e/test_some.py::test_it", "installations", "bind", "2.2.9")
+
+
+MARKED = """
+import pytest
+
+@pytest.mark.proves("installations", "bind", "2.2.3")
+def test_good():
+    pass
+
+@pytest.mark.proves("installations", "volume", "2.2.3")
+def test_bad(request):
+    assert request.config.getoption("keyword") == "good"
+"""
+
+
+@pytest.mark.parametrize(("options", "rows"), [((), {"bind"}), (("-k", "good"), set())], ids=["whole", "a part"])
+def test_what_a_run_notes(pytester: pytest.Pytester, options: tuple[str, ...], rows: set[str]) -> None:
+    pytester.makeconftest('pytest_plugins = ["tests.proofs.marks"]')
+    pytester.makepyfile(MARKED)
+    results = pytester.path / "results.jsonl"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "RESULTS", results)
+        pytester.runpytest_inprocess(*options)
+    assert {proof.row for proof in ledger.read(results)} == rows

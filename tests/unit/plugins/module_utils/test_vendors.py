@@ -79,6 +79,18 @@ def test_the_documented_container_wins_over_whatever_the_host_shows(vendor: str,
     assert (verdict.vendor, verdict.how) == (vendor, "legacy container")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "how"),
+    [({"choice": "cpu"}, "inventory"), ({"groups": ["all", "gpu_cpu"]}, "group gpu_cpu"), ({"choice": "nvidia"}, "")],
+)
+def test_an_inventory_against_the_legacy_container_wins_with_a_warning(chosen: dict[str, Any], how: str) -> None:
+    verdict = judge(HOSTS["nvidia"], CONTAINERS["nvidia"], **chosen)
+    said = [warning.cause for warning in verdict.warnings if warning.code == "vendor_contradicted"]
+    assert [f"{how} says cpu, but the legacy container speaks for nvidia" in cause for cause in said] == [True] * bool(
+        how
+    )
+
+
 @pytest.mark.parametrize("vendor", sorted(set(CONTAINERS) - {"cpu", "iluvatar", "mthreads"}))
 def test_a_container_is_known_without_a_tag_as_well(vendor: str) -> None:
     assert judge(gpu(), dict(CONTAINERS[vendor], image="registry.example/own:1")).vendor == vendor
