@@ -59,7 +59,7 @@ class DatabaseUrl(NamedTuple):
 
 
 def kind_of(url: str) -> str:
-    """The kind of database: `postgresql`, `mysql`, or the scheme of another. A driver's name behind a + says nothing."""
+    """The kind of database: `postgresql`, `mysql`, or another scheme. A driver behind a + says nothing."""
     return url.split("://", 1)[0].split("+", 1)[0].lower()
 
 
@@ -68,8 +68,8 @@ def parse(url: str) -> DatabaseUrl:
     kind = kind_of(url)
     if kind != POSTGRESQL:
         raise DatabaseUrlError(
-            f"the server's database is {kind or 'of an unknown kind'}, and only PostgreSQL's dump, rehearsal and way back "
-            "are automated so far; upgrade this server by upstream's guide after a dump that was restored once"
+            f"the server's database is {kind or 'of an unknown kind'}, and only PostgreSQL's dump, rehearsal and way "
+            "back are automated so far; upgrade this server by upstream's guide after a dump that was restored once"
         )
     try:
         parts = urlsplit(url)
@@ -86,8 +86,8 @@ def parse(url: str) -> DatabaseUrl:
 
 def _malformed() -> str:
     return (
-        "the database URL is not of the form postgresql://user:password@host:port/database with one host and a database's "
-        "name; write it so (special characters percent-encoded)"
+        "the database URL is not of the form postgresql://user:password@host:port/database with one host and a name "
+        "of a database; write it so (special characters percent-encoded)"
     )
 
 

@@ -122,7 +122,7 @@ class Engine:
         self._ask("remove container " + container, self._api.remove_container, container, v=False, force=False)
 
     def discard(self, container: str) -> None:
-        """Remove a throw-away container of ours, running or not, with its anonymous volumes; one that is gone is fine."""
+        """Remove a throw-away container of ours, running or not, with its anonymous volumes, if it is there."""
         with contextlib.suppress(LookupError):
             self._ask("remove container " + container, self._api.remove_container, container, v=True, force=True)
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An external PostgreSQL of a legacy server: looked at, dumped, the dump restored once, its rows kept for comparison."""
+"""An external PostgreSQL of a legacy server: looked at, dumped, the dump restored once, its rows kept to compare."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def require_tools(tools: Tools, facts: Mapping[str, Any], image: str) -> None:
     have, need = tools.version(), facts["version_number"] // 10000
     if have < need:
         raise SwitchError(
-            f"pg_dump in image {image} is of PostgreSQL {have}, and the external database of PostgreSQL {need}; name an "
-            "image with programs of that version or newer in gpustack_database_tools_image (such as postgres:"
+            f"pg_dump in image {image} is of PostgreSQL {have}, and the external database of PostgreSQL {need}; name "
+            "an image with programs of that version or newer in gpustack_database_tools_image (such as postgres:"
             f"{need}), present on this host."
         )
 
@@ -164,8 +164,9 @@ def bring_back(tools: Tools, url: DatabaseUrl, attempt: Attempt, manifest: Mappi
     found, head = counts(fresh), live_head(fresh)
     if found != saved["counts"] or head != saved["schema_head"]:
         raise SwitchError(
-            f"The dump {os.path.join(attempt.backup, DUMP)}, restored into {fresh.name}, has not the rows of the manifest. "
-            f"Database {url.name} was left as v2 made it; use another copy of the backup (gpustack_backup_fetch_dir)."
+            f"The dump {os.path.join(attempt.backup, DUMP)}, restored as {fresh.name}, lacks rows of the manifest, or "
+            f"has others. Database {url.name} was left as v2 made it; use another copy of the backup "
+            "(gpustack_backup_fetch_dir)."
         )
     return _scratch_database.take_place(url, fresh.name, attempt.name)
 

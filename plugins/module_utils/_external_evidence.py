@@ -41,7 +41,8 @@ async def main():
         for name, columns in json.loads(await connection.fetchval(asked["columns"]) or "{}").items():
             wanted = {column: kind for column, kind in columns.items() if "hashed" not in column}
             listed = ", ".join('"%s"' % column for column in wanted)
-            table = {"columns": wanted, "count": await connection.fetchval('SELECT count(*) FROM "%s"' % name), "rows": []}
+            count = await connection.fetchval('SELECT count(*) FROM "%s"' % name)
+            table = {"columns": wanted, "count": count, "rows": []}
             if name in asked["read"]:
                 query = 'SELECT row_to_json(t)::text FROM (SELECT %s FROM "%s" ORDER BY 1) t' % (listed, name)
                 table["rows"] = [row[0] for row in await connection.fetch(query)]

@@ -63,7 +63,7 @@ def _version(major: int, version: str, release: Release) -> Iterator[Obstacle]:
             "external_version",
             f"the external database is PostgreSQL {version}, and v{release.version} upgrades one in place from "
             f"PostgreSQL {oldest} on",
-            f"choose another gpustack_version ({', '.join(_able(major)) or 'none takes it'}), or upgrade PostgreSQL first",
+            f"upgrade PostgreSQL first, or choose another gpustack_version ({', '.join(_able(major)) or 'none can'})",
         )
 
 

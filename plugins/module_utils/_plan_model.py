@@ -96,8 +96,8 @@ class HostView:
     @property
     def is_external(self) -> bool:
         """Whether the server keeps its rows in an external database."""
-        server = (self.installation or {}).get("server")
-        return bool(server) and bool(server["database"]["kind"] == "external")
+        server = (self.installation or {}).get("server") or {"database": {"kind": None}}
+        return bool(server["database"]["kind"] == "external")
 
     @property
     def data(self) -> dict[str, Any] | None:

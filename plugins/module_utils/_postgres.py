@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections to a server's PostgreSQL: to the embedded one and to an external one for reading, and to make databases."""
+"""Connections to a server's PostgreSQL: embedded or external for reading, and to make databases."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
 """PostgreSQL's own programs, and v2's own schema upgrade, in throw-away containers beside the server's.
 
 A container has the server's network, so that the database has the name there that the server calls it by. The password
-travels in a file that only root may read, and in the one case in which GPUStack's code wants a URL, by environment; it is
-in no argument.
+travels in a file that only root may read, and in the one case in which GPUStack's code wants a URL, by environment; it
+is in no argument.
 """
 
 from __future__ import annotations

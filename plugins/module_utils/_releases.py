@@ -101,9 +101,9 @@ class Release:
     has_prerun: bool = True
     # From 2.1.0 the server names workers that bring no name, and workers without a uuid collide (worker_manager.py).
     server_assigns_identity: bool = True
-    # The oldest PostgreSQL that it upgrades in place as an external database; None where it cannot. From 13 on by upstream's
-    # documents; 2.2.0 uses new values of an enumeration in the transaction that adds them (#5715); the scripts of 2.0.0
-    # know an external database by the argument alone, which would show its password.
+    # The oldest PostgreSQL that it upgrades in place as an external database; None where it cannot. From 13 on by
+    # upstream's documents; 2.2.0 uses new values of an enumeration in the transaction that adds them (#5715); the
+    # scripts of 2.0.0 know an external database by the argument alone, which would show its password.
     external_postgresql: int | None = 13
     # Whether the project's own matrix proves an upgrade to it.
     proven: bool = False

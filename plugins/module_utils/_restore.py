@@ -128,6 +128,9 @@ def _hand_over(work: Work, start: bool) -> None:
 def _walk(work: Work) -> None:
     for name, action in WAY_BACK.items():
         _step(work, name, action)
+        if name == "undo_stop" and work.attempt.external:
+            with work.journal.step("undo_database") as found:
+                found.update(_switch_external.put_back(work, _legacy(work)))
 
 
 def _step(work: Work, name: str, action: Callable[[Work], dict[str, Any]]) -> None:
@@ -209,10 +212,6 @@ def _set_aside(work: Work) -> dict[str, Any]:
         entries = before.get("entries", ())
         found["files"] = _data_dir_changes.set_aside(attempt.data_dir, entries, attempt.name, only_v2s)
     return found
-
-
-def _put_database_back(work: Work) -> dict[str, Any]:
-    return _switch_external.put_back(work, _legacy(work)) if work.attempt.external else {}
 
 
 def _legacy_ran_since_stop(work: Work) -> bool:
@@ -342,7 +341,6 @@ def _wait_for_legacy(work: Work) -> None:
 WAY_BACK: dict[str, Callable[[Work], dict[str, Any]]] = {
     "undo_begin": _have_legacy,
     "undo_stop": _stop_v2,
-    "undo_database": _put_database_back,
     "undo_set_aside": _set_aside,
     "undo_files": _put_files_back,
     "undo_rename": _take_name_back,

@@ -77,7 +77,8 @@ def make_like(url: DatabaseUrl, name: str) -> DatabaseUrl:
         _execute(connection, _drop_statement(name))
         _execute(
             connection,
-            f"CREATE DATABASE {quoted(name)} TEMPLATE template0 ENCODING {encoding} LC_COLLATE {collate} LC_CTYPE {ctype}",
+            f"CREATE DATABASE {quoted(name)} TEMPLATE template0 "
+            f"ENCODING {encoding} LC_COLLATE {collate} LC_CTYPE {ctype}",
         )
     return url.named(name)
 
@@ -121,8 +122,8 @@ def _execute(connection: Any, statement: str) -> None:
         connection.execute(statement)
     except driver.Error as error:
         raise _postgres.PostgresError(
-            f"`{statement}` was refused: {_postgres.explain(error)}; end what is connected to that database, or give the "
-            "role the right to it, then run again."
+            f"`{statement}` was refused: {_postgres.explain(error)}; end what is connected to that database, or give "
+            "the role the right to it, then run again."
         ) from None
 
 

@@ -71,8 +71,8 @@ def put_back(work: Work, legacy: dict[str, Any]) -> dict[str, Any]:
         return {"aside": None}
     aside = _external_database.bring_back(_tools(work, legacy), url, attempt, manifest)
     work.warn(
-        f"The database that v2 upgraded is now called {aside}, beside {url.address}, which holds the rows of the dump "
-        "again. Grants to other roles and settings of the database itself are not part of a dump: see whether it had any."
+        f"The database that v2 upgraded is now called {aside}, beside {url.address}, which holds the rows of "
+        "the dump again. Grants to other roles and settings of the database itself are not restored: see if it had any."
     )
     return {"aside": aside}
 

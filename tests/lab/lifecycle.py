@@ -174,11 +174,11 @@ def _install_legacy(fleet: Fleet) -> None:
     for worker in workers:
         legacy.start_worker(options, worker, server, token)
     fleet.data["server_url"] = f"http://{server.address}"
-    fleet.data["admin"] = _take_over_admin(legacy.read_secret(options, server, "initial_admin_password"), server)
+    fleet.data["admin"] = take_over_admin(legacy.read_secret(options, server, "initial_admin_password"), server)
     fleet.save()
     with step("waiting for every worker to be READY"):
         found = legacy.wait_ready(fleet.admin(), _worker_names(fleet), since)
-    fleet.data["workers"] = [_worker_facts(worker) for worker in found]
+    fleet.data["workers"] = [worker_facts(worker) for worker in found]
     if options.fill:
         with step("filling the fleet over its own API"):
             fleet.data.update(fill.run(fleet))
@@ -186,7 +186,7 @@ def _install_legacy(fleet: Fleet) -> None:
         fleet.save()
 
 
-def _take_over_admin(initial: str, server: Host) -> dict[str, str]:
+def take_over_admin(initial: str, server: Host) -> dict[str, str]:
     """Change the generated password, as the server asks at the first login."""
     password = f"Lab-{secrets.token_hex(8)}+A1"
     client = Client(f"http://{server.address}").login("admin", initial)
@@ -200,7 +200,7 @@ def _worker_names(fleet: Fleet) -> set[str]:
     return names | {"server"} if fleet.options.embedded_worker else names
 
 
-def _worker_facts(worker: dict[str, Any]) -> dict[str, Any]:
+def worker_facts(worker: dict[str, Any]) -> dict[str, Any]:
     devices = (worker.get("status") or {}).get("gpu_devices") or []
     facts = {key: worker.get(key) for key in ("id", "name", "hostname", "ip", "port", "worker_uuid", "labels")}
     return {**facts, "gpus": [_gpu_facts(device) for device in devices]}

@@ -36,6 +36,7 @@ ROWS: dict[str, dict[str, str]] = {
         "bridge": "Docker, bridge network with `-p`",
         "config_file": "Docker, configuration file",
         "env_file": "Docker, `--env-file`",
+        "postgresql": "Docker, external PostgreSQL, upgraded in place",
         "embedded": "server with an embedded worker",
         "unit": "systemd unit around a container",
         "compose": "Compose, watched by Watchtower",

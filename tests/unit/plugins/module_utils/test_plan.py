@@ -171,7 +171,10 @@ REFUSALS: dict[str, Any] = {
     "server on nfs": (lambda f: nfs(f, "s"), "s", "network_filesystem"),
     "one export for two": (same_export, "w2", "shared_export"),
     "external database": (
-        lambda f: legacy(f, "s")["server"]["database"].update(kind="external", url_masked="postgresql://x"),
+        lambda f: (
+            legacy(f, "s")["server"]["database"].update(kind="external", url_masked="mysql://x")
+            or legacy(f, "s")["database"].update(readable=False, error="x")
+        ),
         "s",
         "external_database",
     ),

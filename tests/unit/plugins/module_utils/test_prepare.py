@@ -121,6 +121,7 @@ class Host:
             "prepare_libraries": True,
             "prepare_image": True,
             "prepare_trial": True,
+            "prepare_database": False,
             "backup_legacy_image": False,
         }
         self.answer: dict[str, Any] = {"version": "2.2.3", "gpus": [GPU]}
@@ -154,13 +155,13 @@ def test_what_was_proven_is_noted_and_is_no_change(host: Host) -> None:
     circumstances = _prepared.trial_proof(
         {"runtime": "nvidia"}, [GPU], "boot", {"devices": ["/dev/nvidia0"], "paths": ["/opt/exa"]}
     )
-    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": circumstances}
+    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": circumstances, "database": None}
 
 
 def test_without_a_trial_none_is_noted(host: Host) -> None:
     host.answer["gpus"] = None
     host.prepare(prepare_trial=False)
-    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": None}
+    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": None, "database": None}
 
 
 @pytest.mark.parametrize("answer", [{"version": "2.2.2"}, {"gpus": []}])

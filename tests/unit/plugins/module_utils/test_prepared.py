@@ -19,7 +19,8 @@ TRIAL = _prepared.trial_proof({"runtime": "nvidia"}, [], "boot", {"devices": []}
 
 def test_what_was_written_is_read_again_and_is_for_root_alone(tmp_path: Path) -> None:
     _prepared.write(str(tmp_path), IMAGE, TRIAL)
-    assert _prepared.read(str(tmp_path)) == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": TRIAL}
+    image = _prepared.image_proof("sha256:1", "2.2.3")
+    assert _prepared.read(str(tmp_path)) == {"image": image, "trial": TRIAL, "database": None}
     assert os.listdir(str(tmp_path)) == ["prepared.json"]
     assert stat.S_IMODE(os.stat(str(tmp_path / "prepared.json")).st_mode) == 0o600
 
