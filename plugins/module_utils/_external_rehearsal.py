@@ -20,13 +20,16 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _postgres,
     _prepared,
     _releases,
+    _scratch_database,
     _snapshot,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
 from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import ToolsError
 
 #: How long the schema upgrade of a copy may take, in seconds, when nobody said.
 SECONDS = 3600
+PREFIX = "rehearsal-"
 
 
 def rehearse(params: Mapping[str, Any], engine: Engine, record: Mapping[str, Any], image: str) -> dict[str, Any]:
@@ -36,8 +39,8 @@ def rehearse(params: Mapping[str, Any], engine: Engine, record: Mapping[str, Any
     tools = _external_database.tools_for(engine, params, image, record, params["run_id"])
     facts = _external_database.require_usable(url, release)
     _external_database.require_tools(tools, facts, params["database_tools_image"] or image)
-    directory = os.path.join(params["backup_dir"], f"rehearsal-{params['run_id']}")
-    shutil.rmtree(directory, ignore_errors=True)
+    _remove_leftovers(params["backup_dir"], url)
+    directory = os.path.join(params["backup_dir"], PREFIX + params["run_id"])
     _snapshot.make_backup_dir(directory)
     try:
         tools.dump(url, directory, facts["size"])
@@ -55,3 +58,11 @@ def rehearse(params: Mapping[str, Any], engine: Engine, record: Mapping[str, Any
             f"{'; '.join(_parity.problems(report))}. Nothing was changed; report this with the releases involved"
         )
     return _prepared.rehearsal_proof(image, release.version, url.fingerprint, before.schema_head)
+
+
+def _remove_leftovers(backup_dir: str, url: DatabaseUrl) -> None:
+    """Directories and scratch databases of rehearsals that were killed; both are named by the run."""
+    for name in os.listdir(backup_dir) if os.path.isdir(backup_dir) else []:
+        if name.startswith(PREFIX):
+            _scratch_database.drop(url, _scratch_database.scratch_name(name[len(PREFIX) :]))
+            shutil.rmtree(os.path.join(backup_dir, name), ignore_errors=True)

@@ -172,7 +172,7 @@ class Tools:
 
     @contextlib.contextmanager
     def _secrets(self, url: DatabaseUrl | None) -> Iterator[str]:
-        directory = os.path.join(self._folder, f"database-tools-{self._run_id}")
+        directory = os.path.join(self._folder, "database-tools")  # one per host, so that a killed run's is found
         shutil.rmtree(directory, ignore_errors=True)
         _snapshot.make_backup_dir(directory)
         try:

@@ -10,7 +10,7 @@ Every name ends in the attempt's, so that what is dropped is provably ours.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Iterator
+from typing import Any, Iterable, Iterator
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _postgres
 from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
@@ -92,6 +92,18 @@ def drop(url: DatabaseUrl, *names: str) -> list[str]:
                 _execute(connection, _drop_statement(name))
                 dropped.append(name)
     return dropped
+
+
+def set_aside(url: DatabaseUrl, attempts: Iterable[str]) -> list[str]:
+    """The databases that ways back of these attempts took the name from."""
+    found = []
+    with maintenance(url) as connection:
+        for attempt in attempts:
+            number = 1
+            while exists(connection, aside_name(url.name, attempt, number)):
+                found.append(aside_name(url.name, attempt, number))
+                number += 1
+    return found
 
 
 def take_place(url: DatabaseUrl, replacement: str, attempt: str) -> str:

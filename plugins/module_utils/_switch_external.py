@@ -65,16 +65,16 @@ def put_back(work: Work, legacy: dict[str, Any]) -> dict[str, Any]:
     _scratch_database.drop(url, _scratch_database.scratch_name(attempt.name), restored)
     # Before the new container was started nobody but the legacy server has had the database.
     if not since_begin(work.journal.entries(), ("start", STARTED)):
-        return {"aside": None}
+        return {"databases": []}
     manifest = _snapshot.verify_manifest(attempt.backup)
     if _external_database.live_head(url) == manifest["database"]["schema_head"]:
-        return {"aside": None}
+        return {"databases": _scratch_database.set_aside(url, [attempt.name])}
     aside = _external_database.bring_back(_tools(work, legacy), url, attempt, manifest)
     work.warn(
         f"The database that v2 upgraded is now called {aside}, beside {url.address}, which holds the rows of "
         "the dump again. Grants to other roles and settings of the database itself are not restored: see if it had any."
     )
-    return {"aside": aside}
+    return {"databases": _scratch_database.set_aside(url, [attempt.name])}
 
 
 def same_rows(legacy: dict[str, Any], saved: dict[str, int]) -> dict[str, int]:

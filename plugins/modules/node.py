@@ -400,12 +400,13 @@ restored_modes:
   type: dict
   sample: {/data/gpustack: "0750"}
 set_aside:
-  description: Where v2's C(containers) and the C(directories) with its files are now.
+  description: Where v2's C(containers), the C(directories) with its files and its external C(databases) are now.
   returned: with O(state=legacy), when something was done
   type: dict
   sample:
     containers: [gpustack-failed-20261124T031500Z]
     directories: [/data/gpustack/.gpustack-v2-20261124T031500Z]
+    databases: []
 stopped_models:
   description: Containers in which v2's worker ran models. They were stopped, because they hold the GPUs, and are kept.
   returned: with O(state=legacy), when something was done
@@ -428,7 +429,8 @@ gpus:
   sample: [{vendor: nvidia, index: 0, name: NVIDIA A100-SXM4-80GB}]
 removed:
   description:
-    - What was, or in check mode would be, removed. C(containers) by name, C(files), C(state) and C(backups) by path.
+    - What was, or in check mode would be, removed. C(containers) and
+      C(databases) by name, C(files), C(state) and C(backups) by path.
   returned: with O(state=cleaned)
   type: dict
   sample:
@@ -436,6 +438,7 @@ removed:
     files: [/data/gpustack/.gpustack-v2-20261123T031500Z]
     state: [/var/lib/fleetops-gpustack/wheels.tar]
     backups: []
+    databases: []
 actions:
   description: What was, or in check mode would be, done.
   returned: with O(state=prepared)

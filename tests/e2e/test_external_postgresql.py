@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -60,8 +61,9 @@ def assert_legacy(subject: Subject) -> None:
 
 
 def upgrade(subject: Subject, *arguments: str, fault: str = "") -> playbook.Run:
-    environment = {"FLEETOPS_GPUSTACK_FAULT": fault} if fault else {}
-    variables = {"gpustack_version": RELEASE, "gpustack_module_environment": environment}
+    variables: dict[str, Any] = {"gpustack_version": RELEASE}
+    if fault:
+        variables["gpustack_module_environment"] = {"FLEETOPS_GPUSTACK_FAULT": fault}
     return playbook.run(subject.fleet, "upgrade.yml", *arguments, **variables)
 
 
