@@ -247,10 +247,10 @@ def _set_aside_files(attempts: Iterable[Attempt]) -> list[str]:
 
 def _set_aside_databases(reader: DockerReader, attempts: Iterable[Attempt], current: Attempt) -> list[str]:
     """The databases beside an external one that ways back took the name from."""
-    record = reader.inspect(current.container_name) if current.external else None
+    record = reader.inspect(current.container_name) if current.leaves_directory else None
     if record is None:
         return []
-    names = [attempt.name for attempt in attempts if attempt.external]
+    names = [attempt.name for attempt in attempts if attempt.leaves_directory]
     return _scratch_database.set_aside(_external_database.url_of(record), names)
 
 

@@ -48,7 +48,22 @@ config.set_main_option("script_location", os.path.join(package, "migrations"))
 config.set_main_option("sqlalchemy.url", os.environ["GPUSTACK_DATABASE_URL"].replace("%", "%%"))
 command.upgrade(config, "head")
 """
-_GPUSTACKS_PYTHON = 'exec "$(head -n 1 "$(command -v gpustack)" | cut -c 3-)" -c "$FLEETOPS_SCRIPT"'
+#: `gpustack migrate` of every 2.x (cmd/db_migration.py), whose command takes the URL as an argument alone. Up to 2.2.3
+#: a failed one leaves a thread that keeps the process alive.
+_MIGRATE = """
+import argparse, os, sys
+from gpustack.cmd import db_migration
+status = 0
+try:
+    db_migration.run(
+        argparse.Namespace(migration_data_dir=sys.argv[1], database_url=os.environ["GPUSTACK_DATABASE_URL"])
+    )
+except SystemExit as end:
+    status = 1
+sys.stdout.flush()
+os._exit(status)
+"""
+_GPUSTACKS_PYTHON = 'exec "$(head -n 1 "$(command -v gpustack)" | cut -c 3-)" -c "$FLEETOPS_SCRIPT" "$@"'
 
 
 class ToolsError(Exception):
@@ -112,6 +127,14 @@ class Tools:
             raise ToolsError(
                 f"the new release's schema upgrade fails on a copy of the database: {_tail(self._clean(ended, url))}"
             )
+
+    def migrate(self, url: DatabaseUrl, directory: str, seconds: int) -> None:
+        """Let the target release migrate a directory's copy of a legacy database into an empty one."""
+        environment = {"FLEETOPS_SCRIPT": _MIGRATE, "GPUSTACK_DATABASE_URL": url.url}
+        argv = ["sh", "-c", _GPUSTACKS_PYTHON, "sh", _DATA]
+        ended = self._run(argv, url, {directory: _DATA}, seconds, environment)
+        if ended.status != 0:
+            raise ToolsError(f"the migration into {url.address} failed: {_tail(self._clean(ended, url))}")
 
     def _succeed(self, argv: Sequence[str], url: DatabaseUrl, mounts: Mapping[str, str], size: int) -> None:
         ended = self._run(argv, url, mounts, _limit(size))

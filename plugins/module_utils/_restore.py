@@ -18,6 +18,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
     _discovery,
     _endpoints,
+    _fill_external,
     _gates,
     _legacy_gate,
     _recreate,
@@ -60,7 +61,7 @@ def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], Non
 def needs_psycopg(params: Mapping[str, Any]) -> bool:
     """Whether there is an external database to be put back."""
     begun = last_detail(newest_entries(params["state_dir"]), "begin", STARTED)
-    return bool((begun or {}).get("external"))
+    return bool(begun and (begun.get("external") or begun.get("fills")))
 
 
 def _found(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,9 +129,9 @@ def _hand_over(work: Work, start: bool) -> None:
 def _walk(work: Work) -> None:
     for name, action in WAY_BACK.items():
         _step(work, name, action)
-        if name == "undo_stop" and work.attempt.external:
+        if name == "undo_stop" and work.attempt.leaves_directory:
             with work.journal.step("undo_database") as found:
-                found.update(_switch_external.put_back(work, _legacy(work)))
+                found.update(_put_database_back(work))
 
 
 def _step(work: Work, name: str, action: Callable[[Work], dict[str, Any]]) -> None:
@@ -212,6 +213,13 @@ def _set_aside(work: Work) -> dict[str, Any]:
         entries = before.get("entries", ())
         found["files"] = _data_dir_changes.set_aside(attempt.data_dir, entries, attempt.name, only_v2s)
     return found
+
+
+def _put_database_back(work: Work) -> dict[str, Any]:
+    """What v2 made of an external database is kept under another name."""
+    if work.attempt.fills:
+        return _fill_external.put_aside(work)
+    return _switch_external.put_back(work, _legacy(work))
 
 
 def _legacy_ran_since_stop(work: Work) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
+    _fill_external,
     _finalize,
     _mend,
     _recreate,
@@ -66,9 +67,8 @@ SERVER_STEPS: list[tuple[str, Step]] = [
     ("ready", _switch_server.ready),
     ("accept", _switch_steps.accept),
 ]
-#: What a server does in another way, or not at all, whose rows are in an external database.
-EXTERNAL_STEPS: dict[str, Step | None] = {
-    "permissions": None,
+#: What a server does in another way whose rows are in an external database.
+EXTERNAL_STEPS: dict[str, Step] = {
     "snapshot": _switch_external.snapshot,
     "verify_snapshot": _switch_external.verify_snapshot,
 }
@@ -176,8 +176,12 @@ def steps_of(attempt: Attempt) -> list[tuple[str, Step]]:
     steps = dict(SERVER_STEPS if attempt.serves else WORKER_STEPS)
     order = [name for name in steps if name != "identity" or attempt.works]
     if attempt.external:
-        steps.update({name: step for name, step in EXTERNAL_STEPS.items() if step is not None})
-        order = [name for name in order if EXTERNAL_STEPS.get(name, steps[name]) is not None]
+        steps.update(EXTERNAL_STEPS)
+    if attempt.leaves_directory:
+        order.remove("permissions")
+    if attempt.fills:
+        steps["fill"] = _fill_external.fill
+        order.insert(order.index("verify_snapshot") + 1, "fill")
     if attempt.is_throwaway:
         steps["recreate"] = _switch_steps.keep_copy
         order.insert(order.index("stop"), "recreate")

@@ -86,7 +86,7 @@ def migrate(work: Work, progress: Progress) -> dict[str, Any]:
     """Follow the first start's log to the end of the migration, or to the first line that says it failed."""
     seconds = work.params["migration_timeout"] or migration_seconds(progress.manifest["database"]["counts"])
     deadline = time.monotonic() + seconds
-    first_start = _log_classifier.FirstStart(in_place=work.attempt.external)
+    first_start = _log_classifier.FirstStart(in_place=work.attempt.leaves_directory)
     for line in _gates.lines_with_ticks(work.engine.follow_logs(progress.container_id)):
         if line is not None:
             first_start.feed(line)

@@ -266,6 +266,13 @@ options:
       - Nothing is done for a server with another database, or for a worker.
     type: bool
     default: false
+  database_url:
+    description:
+      - URL of an empty external PostgreSQL database, C(postgresql://user:password@host:port/database), into which a
+        server's SQLite database is migrated instead of the embedded one. Not for a server that has an external
+        database already.
+      - The role in it must own the database and be allowed to create others beside it, for the way back.
+    type: str
   database_tools_image:
     description:
       - Image with C(pg_dump) and C(pg_restore), for a server with an external PostgreSQL. They must be of the
@@ -522,7 +529,7 @@ def keep_only_secrets_hidden(module: AnsibleModule) -> None:
     environment = {name: str(value) for name, value in module.params["extra_env"].items()}
     arguments = module.params["extra_args"]
     plain = [each for each, masked in zip(arguments, _masking.mask_argv(arguments)) if each == masked]
-    others = {module.params["token"], module.params["registry_password"]}
+    others = {module.params[name] for name in ("token", "registry_password", "database_url")}
     secrets = {name for name, value in environment.items() if _masking.mask_value(name, value) != value}
     shown = {value for name, value in environment.items() if name not in secrets} | set(plain)
     module.no_log_values.difference_update(shown - {environment[name] for name in secrets} - others)
@@ -590,6 +597,7 @@ def main() -> None:
             "prepare_trial": {"type": "bool", "default": True},
             "prepare_database": {"type": "bool", "default": False},
             "database_tools_image": {"type": "str"},
+            "database_url": {"type": "str", "no_log": True},
             "backup_legacy_image": {"type": "bool", "default": False},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
         },

@@ -488,7 +488,7 @@ installations:
           type: bool
         database:
           description:
-            - Kind (V(sqlite), V(embedded) or V(external)), masked URL, fingerprint of an external PostgreSQL, and path of
+            - Kind (V(sqlite), V(embedded) or V(external)), masked URL, fingerprint of an external one, and path of
               an SQLite file of its own.
           type: dict
     database:

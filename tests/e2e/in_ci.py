@@ -21,6 +21,7 @@ TURNS = {
     "test_config_file.py": 8,
     "test_embedded.py": 6,
     "test_external_postgresql.py": 12,
+    "test_external_target.py": 9,
     "test_inventory.py": 7,
     "test_left_for_inspection.py": 9,
     "test_resume.py": 7,

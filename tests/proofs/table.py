@@ -37,6 +37,7 @@ ROWS: dict[str, dict[str, str]] = {
         "config_file": "Docker, configuration file",
         "env_file": "Docker, `--env-file`",
         "postgresql": "Docker, external PostgreSQL, upgraded in place",
+        "sqlite_to_postgresql": "Docker, SQLite into an external PostgreSQL",
         "embedded": "server with an embedded worker",
         "unit": "systemd unit around a container",
         "compose": "Compose, watched by Watchtower",
