@@ -24,6 +24,7 @@ TURNS = {
     "test_external_target.py": 9,
     "test_inventory.py": 7,
     "test_left_for_inspection.py": 9,
+    "test_mounts.py": 7,
     "test_resume.py": 7,
     "test_rollback.py": 16,
     "test_secrets.py": 10,

@@ -150,6 +150,8 @@ LASTING_OF_A_NETWORK = ("Aliases", "DriverOpts", "IPAMConfig", "Links", "Network
 def definition(container: dict[str, Any]) -> dict[str, Any]:
     """What `docker inspect` says of a container but for ids, times and state."""
     lasting = {key: value for key, value in container.items() if key not in (*PASSING, "NetworkSettings")}
+    # The engine lists mounts in no order.
+    lasting["Mounts"] = sorted(lasting["Mounts"], key=lambda mount: str(mount["Destination"]))
     networks = container["NetworkSettings"]["Networks"]
     lasting["Networks"] = {
         name: {key: endpoint[key] for key in LASTING_OF_A_NETWORK} for name, endpoint in networks.items()
