@@ -23,7 +23,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, describe
 from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
-from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import DUMP, Tools
+from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import DUMP, Images, Tools
 from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import Release
 
 EXTERNAL = "external"
@@ -83,8 +83,8 @@ def require_tools(tools: Tools, facts: Mapping[str, Any], image: str) -> None:
 
 def tools_for(engine: Engine, params: Mapping[str, Any], image: str, record: Mapping[str, Any], run_id: str) -> Tools:
     """PostgreSQL's programs in the network of a server's container."""
-    wanted = params["database_tools_image"] or image
-    return Tools(engine, wanted, record["HostConfig"]["NetworkMode"], run_id, params["state_dir"])
+    images = Images(params["database_tools_image"] or image, image)
+    return Tools(engine, images, record["HostConfig"]["NetworkMode"], run_id, params["state_dir"])
 
 
 def schema_head(connection: Any) -> str | None:

@@ -28,7 +28,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import STARTED, since_begin
-from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import Tools
+from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import Images, Tools
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress
 
 #: Which database was filled, for a way back that is not told; with its password, so it lies in the backup.
@@ -71,7 +71,8 @@ def fill(work: Work, progress: Progress) -> dict[str, Any]:
         recovered = os.path.join(attempt.backup, _snapshot.RECOVERED, _snapshot.DATABASE)
         shutil.copyfile(recovered, os.path.join(directory, _snapshot.DATABASE))
         network = progress.spec["network_mode"]
-        tools = Tools(work.engine, attempt.image, network, attempt.name, work.params["state_dir"])
+        images = Images(attempt.image, attempt.image)
+        tools = Tools(work.engine, images, network, attempt.name, work.params["state_dir"])
         tools.migrate(url, directory, work.params["migration_timeout"] or SECONDS)
     finally:
         shutil.rmtree(directory, ignore_errors=True)

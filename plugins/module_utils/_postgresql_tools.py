@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.2
 #: Until an operation counts as hung: a start, and bytes at a tenth of a slow disk's speed.
 _SECONDS, _BYTES_PER_SECOND = 600, 5 * 1024 * 1024
 _LINES = 15
-#: pg_restore 17 sets a parameter that servers before 17 do not have; everything else is an error.
+#: pg_restore 17 sets a parameter that servers before 17 do not have, and goes on; everything else is an error.
 _HARMLESS = re.compile(r'unrecognized configuration parameter "transaction_timeout"')
 
 #: What `gpustack start` of every 2.x does first (server/server.py: _run_migrations), and nothing of what comes after.
@@ -63,7 +63,12 @@ except SystemExit as end:
 sys.stdout.flush()
 os._exit(status)
 """
-_GPUSTACKS_PYTHON = 'exec "$(head -n 1 "$(command -v gpustack)" | cut -c 3-)" -c "$FLEETOPS_SCRIPT" "$@"'
+_GPUSTACKS_PYTHON = [
+    "sh",
+    "-c",
+    'exec "$(head -n 1 "$(command -v gpustack)" | cut -c 3-)" -c "$FLEETOPS_SCRIPT" "$@"',
+    "sh",
+]
 
 
 class ToolsError(Exception):
@@ -77,12 +82,19 @@ class Ended(NamedTuple):
     text: str
 
 
+class Images(NamedTuple):
+    """The image that has PostgreSQL's programs, and the target release's."""
+
+    programs: str
+    target: str
+
+
 class Tools:
     """The programs, for one piece of work. ``folder`` is where the password lies meanwhile, a directory of our own."""
 
-    def __init__(self, engine: Engine, image: str, network: str, run_id: str, folder: str) -> None:
+    def __init__(self, engine: Engine, images: Images, network: str, run_id: str, folder: str) -> None:
         self._engine = engine
-        self._image = image
+        self._images = images
         self._network = network
         self._run_id = run_id
         self._folder = folder
@@ -93,8 +105,8 @@ class Tools:
         match = re.search(r"\(PostgreSQL\) (\d+)", ended.text)
         if ended.status != 0 or match is None:
             raise ToolsError(
-                f"image {self._image} has no pg_dump ({_tail(ended.text)}); name one that has, of the version of the "
-                "server or newer, in gpustack_database_tools_image"
+                f"image {self._images.programs} has no pg_dump ({_tail(ended.text)}); name one that has, of the "
+                "version of the server or newer, in gpustack_database_tools_image"
             )
         return int(match.group(1))
 
@@ -113,16 +125,14 @@ class Tools:
         argv = ["pg_restore", "--no-password", "--no-owner", "--no-privileges"]
         argv += [f"--dbname={url.name}", f"{_DATA}/{DUMP}"]
         ended = self._run(argv, url, {directory: _DATA}, _limit(size))
-        ignorable = ended.status == 1 and _HARMLESS.search(ended.text) and not _other_errors(ended.text)
-        if ended.status != 0 and not ignorable:
+        if ended.status != 0 and not only_harmless(ended.text):
             raise ToolsError(
                 f"pg_restore into {url.address} ended with {ended.status}: {_tail(self._clean(ended, url))}"
             )
 
     def upgrade_schema(self, url: DatabaseUrl, seconds: int) -> None:
         """Let the target release upgrade the schema of a database, as its server would at its start."""
-        environment = {"FLEETOPS_SCRIPT": _ALEMBIC, "GPUSTACK_DATABASE_URL": url.url}
-        ended = self._run(["sh", "-c", _GPUSTACKS_PYTHON], url, {}, seconds, environment)
+        ended = self._run(_GPUSTACKS_PYTHON, url, {}, seconds, _ALEMBIC)
         if ended.status != 0:
             raise ToolsError(
                 f"the new release's schema upgrade fails on a copy of the database: {_tail(self._clean(ended, url))}"
@@ -130,9 +140,7 @@ class Tools:
 
     def migrate(self, url: DatabaseUrl, directory: str, seconds: int) -> None:
         """Let the target release migrate a directory's copy of a legacy database into an empty one."""
-        environment = {"FLEETOPS_SCRIPT": _MIGRATE, "GPUSTACK_DATABASE_URL": url.url}
-        argv = ["sh", "-c", _GPUSTACKS_PYTHON, "sh", _DATA]
-        ended = self._run(argv, url, {directory: _DATA}, seconds, environment)
+        ended = self._run([*_GPUSTACKS_PYTHON, _DATA], url, {directory: _DATA}, seconds, _MIGRATE)
         if ended.status != 0:
             raise ToolsError(f"the migration into {url.address} failed: {_tail(self._clean(ended, url))}")
 
@@ -153,14 +161,17 @@ class Tools:
         url: DatabaseUrl | None,
         mounts: Mapping[str, str],
         seconds: int,
-        environment: Mapping[str, str] | None = None,
+        script: str | None = None,
     ) -> Ended:
+        """Run a program to its end; with a script, which wants the database's URL, by GPUStack's own Python."""
         remove_leftovers(self._engine)
         with self._secrets(url) as secrets:
-            variables = {**_connection(url), **(environment or {})}
+            variables = _connection(url)
+            if script is not None and url is not None:
+                variables.update(FLEETOPS_SCRIPT=script, GPUSTACK_DATABASE_URL=url.url)
             binds = [f"{secrets}:{_SECRETS}:ro", *(f"{source}:{target}" for source, target in mounts.items())]
             body = {
-                "Image": self._image,
+                "Image": self._images.programs if script is None else self._images.target,
                 "Entrypoint": ["sh", "-c", _SHELL, "sh"],
                 "Cmd": list(argv),
                 "Env": [f"{name}={value}" for name, value in variables.items()],
@@ -229,6 +240,7 @@ def _connection(url: DatabaseUrl | None) -> dict[str, str]:
         "PGSSLMODE": url.ssl_mode,
         "PGPASSFILE": f"{_SECRETS}/{_PASSFILE}",
         "PGCONNECT_TIMEOUT": "10",
+        "LC_ALL": "C",
     }
 
 
@@ -236,10 +248,9 @@ def _limit(size: int) -> int:
     return _SECONDS + size // _BYTES_PER_SECOND
 
 
-def _other_errors(text: str) -> bool:
-    """Whether pg_restore complains of anything but the parameter that an older server does not have."""
-    errors = [line for line in text.splitlines() if "error:" in line]
-    return any(not _HARMLESS.search(line) for line in errors)
+def only_harmless(text: str) -> bool:
+    """Whether pg_restore complained of nothing but the parameter that an older server does not have."""
+    return bool(_HARMLESS.search(text)) and "errors ignored on restore: 1" in text.splitlines()[-1]
 
 
 def _tail(text: str) -> str:
