@@ -65,6 +65,7 @@ class Host:
             "run_id": RUN,
             "fix_permissions": False,
             "mend_wrecks": False,
+            "database_url": None,
         }
 
     def inspect(self, container: str) -> dict[str, Any] | None:
