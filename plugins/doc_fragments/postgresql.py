@@ -24,7 +24,7 @@ options:
   container:
     description:
       - Name of the server's container, from which the address and port of PostgreSQL are taken instead of O(host) and
-        O(port). Finds them on a bridge network and with a moved port, too.
+        O(port). Finds them on a bridge network and with a moved port, too, and an external database by its URL.
     type: str
   docker_host:
     description:

@@ -62,6 +62,10 @@ class Attempt:
     backup: str
     #: Who kept the legacy container, and what else a switch has to heed (`_takeover.kept_by`).
     kept_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    #: Whether the server's rows are in an external database, which v2 upgrades in place.
+    external: bool = False
+    #: Whether a server's SQLite database goes into an external one, which has to be empty.
+    fills: bool = False
 
     def replaced(self, **changes: Any) -> Attempt:
         """The same attempt with other facts."""
@@ -121,6 +125,11 @@ class Attempt:
         return LASTING if self.unit or self.kept_by.get("auto_remove") else self.restart_policy
 
     @property
+    def leaves_directory(self) -> bool:
+        """Whether v2's rows are not in the data directory, so that no PostgreSQL has to get into it."""
+        return self.external or self.fills
+
+    @property
     def serves(self) -> bool:
         """Whether this host is a server, with or without a worker of its own."""
         return self.role in ("server", "both")
@@ -166,6 +175,8 @@ def from_entries(entries: list[dict[str, Any]]) -> Attempt:
         "restart_policy": _saved_restart_policy(detail["backup"]),
         "was_running": True,
         "kept_by": {},
+        "external": False,
+        "fills": False,
     }
     found = {**defaults, **detail}
     return Attempt(**{field.name: found[field.name] for field in dataclasses.fields(Attempt)})

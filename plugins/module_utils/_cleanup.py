@@ -19,13 +19,14 @@ import shutil
 from typing import Any, Callable, Iterable, Mapping, NamedTuple
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
-    _database_address,
     _endpoints,
+    _external_database,
     _gates,
     _legacy_container,
-    _postgres,
     _prepared,
     _releases,
+    _scratch_database,
+    _server_database,
     _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
@@ -63,9 +64,10 @@ class Leftovers:
     files: list[str]
     state: list[str]
     backups: list[str]
+    databases: list[str] = dataclasses.field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.containers or self.files or self.state or self.backups)
+        return bool(self.containers or self.files or self.state or self.backups or self.databases)
 
 
 def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
@@ -102,6 +104,7 @@ def _found(params: Mapping[str, Any]) -> tuple[dict[str, Any], Attempt, Leftover
         _set_aside_files(attempts),
         _brought_files(params["state_dir"]),
         _old_backups(params["backup_dir"], attempt.backup, params["backup_keep"]),
+        _set_aside_databases(reader, attempts, attempt),
     )
     result: dict[str, Any] = {
         "changed": bool(leftovers) or outcome != CLEANED,
@@ -184,7 +187,7 @@ def _require_serving(reader: DockerReader, attempt: Attempt) -> None:
 
 
 def _require_schema(record: Mapping[str, Any], attempt: Attempt, release: _releases.Release) -> None:
-    with contextlib.closing(_postgres.connect(attempt.data_dir, *_database_address.of_record(record))) as connection:
+    with contextlib.closing(_server_database.connect(record, attempt.data_dir)) as connection:
         found = [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")]
     if release.schema_head and found != [release.schema_head]:
         raise SwitchError(
@@ -255,6 +258,15 @@ def _set_aside_files(attempts: Iterable[Attempt]) -> list[str]:
     return sorted(path for path in found if _is_directory(path))
 
 
+def _set_aside_databases(reader: DockerReader, attempts: Iterable[Attempt], current: Attempt) -> list[str]:
+    """The databases beside an external one that ways back took the name from."""
+    record = reader.inspect(current.container_name) if current.leaves_directory else None
+    if record is None:
+        return []
+    names = [attempt.name for attempt in attempts if attempt.leaves_directory]
+    return _scratch_database.set_aside(_external_database.url_of(record), names)
+
+
 def _brought_files(state_dir: str) -> list[str]:
     names = [name for name in os.listdir(state_dir) if name.endswith(ARCHIVES) or name == _prepared.NOTE]
     paths = (os.path.join(state_dir, name) for name in sorted(names))
@@ -300,6 +312,7 @@ def _clean(work: Work, leftovers: Leftovers) -> dict[str, Any]:
             _forget_note(work.params["state_dir"], container)
     with work.journal.step("cleanup_files"):
         _remove_all(leftovers.files)
+        _drop(work, leftovers.databases)
     with work.journal.step("cleanup_state"):
         _remove_all(leftovers.state)
     with work.journal.step("cleanup_backups"):
@@ -312,6 +325,12 @@ def _clean(work: Work, leftovers: Leftovers) -> dict[str, Any]:
 def _forget_note(state_dir: str, container: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_legacy_container.note_path(state_dir, container))
+
+
+def _drop(work: Work, databases: list[str]) -> None:
+    record = work.engine.inspect(work.attempt.container_name) if databases else None
+    if record is not None:
+        _scratch_database.drop(_external_database.url_of(record), *databases)
 
 
 def _remove_all(paths: list[str]) -> None:

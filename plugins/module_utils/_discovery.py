@@ -16,6 +16,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _config_file,
+    _database_url,
     _masking,
     _options,
     _unit_record,
@@ -402,8 +403,16 @@ def server_facts(found: Settings, generation: str) -> dict[str, Any]:
 
 def database_facts(url: str | None, generation: str) -> dict[str, Any]:
     """Which kind of database; the path of SQLite's file when it is not the data directory's."""
+    facts = {"kind": "external", "url_masked": None, "path": None, "fingerprint": None}
     if not url:
-        return {"kind": "embedded" if generation == V2 else "sqlite", "url_masked": None, "path": None}
+        return dict(facts, kind="embedded" if generation == V2 else "sqlite")
     if url.startswith("sqlite:"):
-        return {"kind": "sqlite", "url_masked": None, "path": url.split("://", 1)[-1][1:]}
-    return {"kind": "external", "url_masked": _masking.mask_url(url), "path": None}
+        return dict(facts, kind="sqlite", path=url.split("://", 1)[-1][1:])
+    return dict(facts, url_masked=_masking.mask_url(url), fingerprint=_fingerprint(url))
+
+
+def _fingerprint(url: str) -> str | None:
+    try:
+        return _database_url.parse(url).fingerprint
+    except _database_url.DatabaseUrlError:
+        return None

@@ -31,7 +31,7 @@ class DockerReaderError(Exception):
     """The engine could not be read; the message says why and what to do."""
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket; proxies never apply."""
 
     def __init__(self, path: str, timeout: float) -> None:
@@ -100,18 +100,24 @@ class DockerReader:
         """One volume by name; None when there is none."""
         return self._get("/volumes/{}".format(quote(name, safe="")), missing_ok=True)
 
+    def execution(self, identity: str) -> dict[str, Any]:
+        """How a command that was run in a container ended."""
+        found: dict[str, Any] = self._get("/exec/{}/json".format(quote(identity, safe="")))
+        return found
+
     def _parallel(self, read: Any, names: Iterable[str]) -> list[Any]:
-        self._versioned("")  # negotiated once, before the threads start
+        self.versioned("")  # negotiated once, before the threads start
         with ThreadPoolExecutor(max_workers=PARALLEL_REQUESTS) as pool:
             return list(pool.map(read, names))
 
-    def _versioned(self, path: str) -> str:
+    def versioned(self, path: str) -> str:
+        """A path with the version of the API that both sides understand."""
         if self._prefix is None:
             self._prefix = api_prefix(self.ping().get("api-version", ""))
         return self._prefix + path
 
     def _get(self, path: str, query: Mapping[str, str] | None = None, missing_ok: bool = False) -> Any:
-        target = self._versioned(path)
+        target = self.versioned(path)
         if query:
             target += "?" + urlencode(query)
         body, _headers = self._request(target, missing_ok)
@@ -125,7 +131,7 @@ class DockerReader:
             ) from None
 
     def _request(self, target: str, missing_ok: bool = False) -> tuple[bytes | None, dict[str, str]]:
-        connection = _UnixConnection(self.path, self._timeout)
+        connection = UnixConnection(self.path, self._timeout)
         try:
             connection.request("GET", target)
             response = connection.getresponse()

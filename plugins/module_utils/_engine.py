@@ -121,6 +121,11 @@ class Engine:
         """Remove a stopped container; its volumes stay, anonymous ones too."""
         self._ask("remove container " + container, self._api.remove_container, container, v=False, force=False)
 
+    def discard(self, container: str) -> None:
+        """Remove a throw-away container of ours, running or not, with its anonymous volumes, if it is there."""
+        with contextlib.suppress(LookupError):
+            self._ask("remove container " + container, self._api.remove_container, container, v=True, force=True)
+
     def connect(self, container: str, network: str, endpoint: Mapping[str, Any]) -> None:
         """Connect a container to a further network, with the settings of the engine's own create call."""
         addresses = endpoint.get("IPAMConfig") or {}

@@ -240,6 +240,8 @@ class FirstStart:
     proves nothing: `state` is `starting`, `migrating`, `migrated`, `failed` or `empty` from the lines alone.
     """
 
+    #: Whether the release upgrades an external database in place: nothing is migrated before its schema then.
+    in_place: bool = False
     state: str = STARTING
     tables: dict[str, int] = field(default_factory=dict)
     schema_done: bool = False
@@ -260,7 +262,7 @@ class FirstStart:
         elif event.kind == EMPTY_START and not migrated:
             # After a migration a first user may still be made: 2.0 and 2.1 do so when the operator had renamed admin.
             self.state, self.problem = EMPTY, event
-        elif event.kind == MIGRATION_DONE:
+        elif event.kind == MIGRATION_DONE or (event.kind == SCHEMA_DONE and self.in_place):
             self.state = MIGRATED
         elif event.kind in (SCHEMA_DONE, READY) and not migrated:
             self.state, self.problem = (

@@ -17,6 +17,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _attempt,
     _data_directory,
     _discovery,
+    _external_evidence,
     _gpu_evidence,
     _host_facts,
     _journal,
@@ -220,7 +221,7 @@ def completed(
     facts["worker"] = None
     if facts["role"] in ("worker", "both"):
         facts["worker"] = _data_directory.worker(found.settings, directory, found.container["Config"].get("Hostname"))
-    facts["database"] = database(found, live)
+    facts["database"] = database(found, live, request)
     settle_release(found)
     return facts
 
@@ -248,15 +249,30 @@ def settle_role(found: _discovery.Installation) -> None:
         facts["role"] = "server"
 
 
-def database(found: _discovery.Installation, live: bool) -> dict[str, Any] | None:
+def database(found: _discovery.Installation, live: bool, request: Request) -> dict[str, Any] | None:
     """The legacy SQLite database of a server. A v2 server leaves it alone, and it tells which workers there were."""
     facts = found.facts
-    if facts["server"] is None or facts["server"]["database"]["kind"] == "external":
+    if facts["server"] is None:
         return None
+    if facts["server"]["database"]["kind"] == "external":
+        return external_database(found, request)
     path = database_path(found)
     if path is None or not os.path.exists(path):
         return None
     return _read_once(path, live)
+
+
+def external_database(found: _discovery.Installation, request: Request) -> dict[str, Any] | None:
+    """The legacy rows of a server with an external database: live, and once it was switched those of its backup."""
+    backup = _journal.summary(request.state_dir)["backup"]
+    path = os.path.join(backup or "", _snapshot.RECOVERED, _snapshot.DATABASE)
+    is_live = found.facts["running"] and found.facts["generation"] != _discovery.V2
+    if not is_live and backup and os.path.exists(path):
+        return _read_once(path, False)
+    if found.facts["generation"] == _discovery.V2:
+        return None
+    reader = DockerReader(request.docker_host)
+    return _external_evidence.evidence(reader, found.container, str(found.settings.get("database_url")))
 
 
 @functools.lru_cache(maxsize=None)

@@ -19,6 +19,8 @@ DATA_DIR_COPIES = 3
 BACKUP_COPIES = 2
 # A database of an older schema is brought to that of 0.7.1 there besides, in a working copy and a proven one.
 RAISED_COPIES = 2
+# Of an external database the backup keeps the dump and its rows, and the rehearsal makes both beforehand.
+EXTERNAL_COPIES = 2
 # A rehearsal takes place in a throw-away container: on a copy, which needs beside it what the migration needs.
 REHEARSAL_COPIES = 1 + DATA_DIR_COPIES
 # Bytes for the new container's own layer and log. Where Docker's root is full, it cannot even be created.
@@ -69,7 +71,11 @@ def _needs(view: HostView) -> Iterator[tuple[str, Any, int]]:
     filesystems = view.node["filesystems"]
     database = view.database
     if database and view.data:
-        size = database["size"] + database["wal_size"]
+        size = (database["size"] or 0) + database["wal_size"]
+        if view.is_external:
+            yield "backup", filesystems["backup"], EXTERNAL_COPIES * size
+            yield "container", filesystems["docker_root"], CONTAINER_SIZE
+            return
         yield "data directory", view.data["filesystem"], DATA_DIR_COPIES * size
         if view.installation and view.installation["data_dir"]["type"] == "layer":
             yield "copy of the data", filesystems["docker_root"], size

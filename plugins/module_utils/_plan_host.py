@@ -13,6 +13,7 @@ import re
 from typing import Any, Callable, Iterator, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _external_rules,
     _plan_disk,
     _private_directories,
     _releases,
@@ -301,7 +302,7 @@ def check_data_directory(view: HostView) -> Iterator[Problem]:
             "check that the path exists and that root may read it",
         )
         return
-    if view.is_server:
+    if view.is_server and not view.is_external:
         yield from _check_server_directory(view, data_dir, data)
 
 
@@ -340,14 +341,8 @@ def check_database(view: HostView) -> Iterator[Problem]:
     installation, database = view.installation, view.database
     if installation is None or view.action != SWITCH or not view.is_server:
         return
-    if installation["server"]["database"]["kind"] != "sqlite":
-        yield view.problem(
-            "external_database",
-            "the server uses an external database ({}), which v2 would upgrade in place".format(
-                installation["server"]["database"]["url_masked"]
-            ),
-            "upgrade it by upstream's guide after a dump that was restored once; this collection covers SQLite",
-        )
+    if view.is_external:
+        yield from _check_external(view, installation)
         return
     if database is None:
         yield view.problem(
@@ -383,6 +378,42 @@ def check_database(view: HostView) -> Iterator[Problem]:
         )
     else:
         yield from _check_findings(view, database)
+
+
+def _check_external(view: HostView, installation: dict[str, Any]) -> Iterator[Problem]:
+    """An external database that v2 can upgrade in place, and of which a copy can be made and tried."""
+    database = view.database or {}
+    if not database.get("readable"):
+        yield view.problem(
+            "external_database",
+            "the server's external database ({}) cannot be read: {}".format(
+                installation["server"]["database"]["url_masked"], database.get("error") or "no word"
+            ),
+            "mend that, or upgrade this server by upstream's guide after a dump that was restored once",
+        )
+        return
+    if not _releases.is_supported_legacy(database["release"]):
+        yield view.problem(
+            "schema_head",
+            "the external database has schema revision {}, which no supported legacy release has".format(
+                database["schema_head"]
+            ),
+            "bring the server to 0.7.1 by upstream's guide first",
+        )
+        return
+    if _releases.is_raised(database["schema_head"]):
+        yield view.problem(
+            "external_head",
+            "the external database has the schema of GPUStack {}; one in an external database is upgraded from that of"
+            " {} alone, because v2 changes it in place and nothing could be compared".format(
+                database["release"], _releases.LEGACY_SUPPORTED[-1]
+            ),
+            "bring the server to {} by upstream's guide first".format(_releases.LEGACY_SUPPORTED[-1]),
+        )
+    if view.release:
+        for obstacle in _external_rules.obstacles(database["external"], view.release):
+            yield view.problem(*obstacle)
+    yield from _check_findings(view, database)
 
 
 def _check_findings(view: HostView, database: dict[str, Any]) -> Iterator[Problem]:

@@ -103,6 +103,12 @@ class HostView:
         return (self.installation or {}).get("database")
 
     @property
+    def is_external(self) -> bool:
+        """Whether the server keeps its rows in an external database."""
+        server = (self.installation or {}).get("server") or {"database": {"kind": None}}
+        return bool(server["database"]["kind"] == "external")
+
+    @property
     def data(self) -> dict[str, Any] | None:
         return (self.installation or {}).get("data")
 

@@ -39,13 +39,14 @@ def left(
     proven = held_to is not None and _is_proven(view) and _image.meets(held_to, image["id"], image["repo_digests"])
     taken = _takes_schema(view)
     # A preparation notes all that it proved at once.
-    proven = proven and taken
+    proven = proven and taken and (not view.is_external or _is_rehearsed(view))
     gpus = list((worker or {}).get("gpus") or [])
     needed = {
         "libraries": bool(_libraries.missing(view.node["libraries"], _libraries.required(view.is_server))),
         "image": not image["present"],
         "version": not proven,
         "trial": _matters(view, verdict, gpus) and not (proven and _is_tried(view, verdict.flags, gpus)),
+        "database": view.is_external and not proven,
         "schema": not taken or (_is_old(view) and not proven),
         "legacy_image": bool((view.installation or {}).get("image_id"))
         and not (view.installation or {}).get("image_archive"),
@@ -72,6 +73,18 @@ def _takes_schema(view: HostView) -> bool:
     """Whether that was tried, where it has to be."""
     note, database = view.node["prepared"] or {}, view.database or {}
     return not _is_old(view) or note.get("schema") == _prepared.schema_proof(database["schema_head"])
+
+
+def _is_rehearsed(view: HostView) -> bool:
+    """Whether this image upgraded a copy of this database, at the schema that it has."""
+    database, note = view.database or {}, view.node["prepared"] or {}
+    if view.installation is None or view.release is None or not database.get("schema_head"):
+        return False
+    fingerprint = view.installation["server"]["database"]["fingerprint"]
+    wanted = _prepared.rehearsal_proof(
+        view.node["image"]["id"], view.release.version, fingerprint, database["schema_head"]
+    )
+    return bool(note.get("database") == wanted)
 
 
 def _matters(view: HostView, verdict: _vendors.Verdict, gpus: Sequence[Any]) -> bool:

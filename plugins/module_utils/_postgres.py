@@ -1,14 +1,15 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The connection to the embedded PostgreSQL of a v2 server; for reading only."""
+"""Connections to a server's PostgreSQL: embedded or external for reading, and to make databases."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _libraries
+from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
 
 DATABASE = "gpustack"
 USER = "root"
@@ -21,11 +22,44 @@ CONNECT_SECONDS = 10
 STATEMENT_MILLISECONDS = 60000
 LOCK_MILLISECONDS = 10000
 
-_OPTIONS = (
-    "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read "
-    f"-c timezone=UTC -c datestyle=ISO "
-    f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout={LOCK_MILLISECONDS}"
+APPLICATION = "fleetops.gpustack"
+#: A session that cannot write, and that holds nobody up for long.
+SETTINGS = {
+    "default_transaction_read_only": "on",
+    "timezone": "UTC",
+    "datestyle": "ISO",
+    "statement_timeout": str(STATEMENT_MILLISECONDS),
+    "lock_timeout": str(LOCK_MILLISECONDS),
+}
+_OPTIONS = " ".join(
+    ["-c default_transaction_isolation=repeatable\\ read", *(f"-c {name}={value}" for name, value in SETTINGS.items())]
 )
+
+#: One JSON object: what an upgrade in place needs to know of the server, the database and the role's rights.
+FACTS = """
+SELECT json_build_object(
+    'server_version', current_setting('server_version'),
+    'version_number', current_setting('server_version_num')::int,
+    'size', pg_database_size(current_database()),
+    'encoding', pg_encoding_to_char(d.encoding),
+    'collate', d.datcollate,
+    'ctype', d.datctype,
+    'provider', coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'),
+    'schema', current_schema(),
+    'may_create', r.rolcreatedb OR r.rolsuper,
+    'owns', r.rolsuper OR pg_has_role(d.datdba, 'USAGE')
+)::text
+FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = current_user
+"""
+#: One JSON object: per table of the schema its columns with their types, in order.
+COLUMNS = """
+SELECT json_object_agg(t.name, t.columns)::text FROM (
+    SELECT c.relname AS name, json_object_agg(a.attname, format_type(a.atttypid, NULL) ORDER BY a.attnum) AS columns
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+    GROUP BY c.relname
+) t
+"""
 
 
 class PostgresError(Exception):
@@ -51,25 +85,42 @@ def driver() -> Any:
 
 def connect(data_dir: str, host: str = "127.0.0.1", port: int = PORT) -> Any:
     """A connection in which every transaction is read-only and sees one moment."""
-    psycopg = driver()
     password = _password(data_dir)
+    at = {"host": host, "port": port, "user": USER, "dbname": DATABASE, "password": password, "sslmode": "disable"}
+    return _connected(at, "check that the v2 server runs and that this is its address", options=_OPTIONS)
+
+
+def connect_external(url: DatabaseUrl) -> Any:
+    """The same to an external database."""
+    return _connected(_parts(url), "check that it runs and lets this host in", options=_OPTIONS)
+
+
+def connect_to_change(url: DatabaseUrl) -> Any:
+    """A connection that commits every statement by itself, to make, rename and drop databases."""
+    return _connected(_parts(url), "check that it runs and lets this host in", autocommit=True)
+
+
+def _parts(url: DatabaseUrl) -> dict[str, Any]:
+    return {
+        "host": url.host,
+        "port": url.port,
+        "user": url.user,
+        "dbname": url.name,
+        "password": url.password or None,
+        "sslmode": url.ssl_mode,
+    }
+
+
+def _connected(at: Mapping[str, Any], way_out: str, **how: Any) -> Any:
+    psycopg = driver()
     try:
         return psycopg.connect(
-            host=host,
-            port=port,
-            user=USER,
-            dbname=DATABASE,
-            password=password,
-            sslmode="disable",
-            connect_timeout=CONNECT_SECONDS,
-            client_encoding="utf8",
-            application_name="fleetops.gpustack",
-            options=_OPTIONS,
+            **at, connect_timeout=CONNECT_SECONDS, client_encoding="utf8", application_name=APPLICATION, **how
         )
     except psycopg.Error as error:
         raise PostgresError(
-            f"PostgreSQL at {host}:{port} does not let {USER} into database {DATABASE}: {explain(error, password)}; "
-            "check that the v2 server runs and that this is its address."
+            f"PostgreSQL at {at['host']}:{at['port']} does not let {at['user']} into database {at['dbname']}: "
+            f"{explain(error, at['password'])}; {way_out}."
         ) from None
 
 

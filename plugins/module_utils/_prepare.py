@@ -11,6 +11,8 @@ from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _attempt,
+    _external_database,
+    _external_rehearsal,
     _fleet_records,
     _gpu_evidence,
     _gpu_trial,
@@ -19,6 +21,9 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _legacy_image,
     _libraries,
     _os_errors,
+    _parity,
+    _postgres,
+    _postgresql_tools,
     _prepared,
     _raised_snapshot,
     _runner_images,
@@ -38,6 +43,10 @@ EXPECTED = (
     _raised_snapshot.RaiseError,
     _runner_images.RunnerImageError,
     _snapshot.SnapshotError,
+    _attempt.SwitchError,
+    _parity.ParityError,
+    _postgres.PostgresError,
+    _postgresql_tools.ToolsError,
     DockerReaderError,
     EngineError,
     LockHeldError,
@@ -207,8 +216,9 @@ def _try_image(
     if params["prepare_trial"] and params["expected_gpus"] is not None:
         _compare(params["expected_gpus"], answers["gpus"], params["gpu_gate"], result)
     schema = _try_schema(params, reader, client, result) if params["prepare_schema"] else None
+    rehearsed = _rehearse(params, result) if params["prepare_database"] else None
     trial = _trial(params, run_command) if params["prepare_trial"] else None
-    _prepared.write(params["state_dir"], image, trial, schema)
+    _prepared.write(params["state_dir"], image, trial, schema=schema, database=rehearsed)
 
 
 def _try_schema(
@@ -225,6 +235,17 @@ def _try_schema(
     )
     result["schema"] = {"from": raised.head_before, "to": raised.facts.schema_head, "dropped": raised.dropped}
     return _prepared.schema_proof(raised.head_before)
+
+
+def _rehearse(params: Mapping[str, Any], result: dict[str, Any]) -> dict[str, Any] | None:
+    """Try the upgrade of an external database on a copy; None where the server has none."""
+    engine = Engine(params["docker_host"])
+    record = engine.inspect(params["installation"] or "")
+    if record is None or not _external_database.is_external(record):
+        return None
+    proven = _external_rehearsal.rehearse(params, engine, record, result["image"]["id"])
+    _note(result, ["rehearse the upgrade on a copy of the external database"])
+    return proven
 
 
 def _trial(params: Mapping[str, Any], run_command: RunCommand) -> dict[str, Any]:

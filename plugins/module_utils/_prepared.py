@@ -35,11 +35,18 @@ def read(state_dir: str) -> dict[str, Any] | None:
 
 
 def write(
-    state_dir: str, image: Mapping[str, Any], trial: Mapping[str, Any] | None, schema: Mapping[str, Any] | None = None
+    state_dir: str,
+    image: Mapping[str, Any],
+    trial: Mapping[str, Any] | None,
+    schema: Mapping[str, Any] | None = None,
+    database: Mapping[str, Any] | None = None,
 ) -> None:
-    """Note an image with the release found in it, and what was tried with it: the GPUs, the schema of a database."""
-    note = {"image": image_proof(image["id"], image["version"]), "trial": trial, "schema": schema}
-    write_atomically(path(state_dir), note)
+    """Note an image with the release found in it, and what was tried with it.
+
+    That is the circumstances of a GPU trial, the schema of a database, and the upgrade of an external one.
+    """
+    note = {"image": image_proof(image["id"], image["version"]), "trial": trial}
+    write_atomically(path(state_dir), {**note, "schema": schema, "database": database})
 
 
 def add_runner_images(state_dir: str, proof: Mapping[str, Any]) -> None:
@@ -68,3 +75,8 @@ def trial_proof(
 ) -> dict[str, Any]:
     """That a container with these flags sees the expected GPUs, in this boot, as the host's own evidence is. Pure."""
     return {"flags": flags, "expected_gpus": expected_gpus, "boot_id": boot_id, "gpu": gpu}
+
+
+def rehearsal_proof(image_id: str, release: str, database: str | None, schema_head: str | None) -> dict[str, Any]:
+    """That an image upgrades a copy of an external database, named by its fingerprint, from this schema on. Pure."""
+    return {"image": image_id, "release": release, "database": database, "schema_head": schema_head}

@@ -125,6 +125,10 @@ class Release:
     has_prerun: bool = True
     # From 2.1.0 the server names workers that bring no name, and workers without a uuid collide (worker_manager.py).
     server_assigns_identity: bool = True
+    # The oldest PostgreSQL that it upgrades in place as an external database; None where it cannot. From 13 on by
+    # upstream's documents; 2.2.0 uses new values of an enumeration in the transaction that adds them (#5715); the
+    # scripts of 2.0.0 know an external database by the argument alone, which would show its password.
+    external_postgresql: int | None = 13
     # Whether the project's own matrix proves an upgrade to it.
     proven: bool = False
 
@@ -216,6 +220,7 @@ _TABLE = (
     Release(
         "2.0.0",
         schema_head="e30134bd18dc",
+        external_postgresql=None,
         migration_variable="GPUSTACK_MIGRATION_DATA_DIR",
         migration_value=None,
         api_port=8080,
@@ -258,6 +263,7 @@ _TABLE = (
     Release(
         "2.2.0",
         schema_head="b2c3d4e5f6a7",
+        external_postgresql=17,
         proxy_port=30079,
         observability_ports=(13000, 19090),
         observability_options=True,

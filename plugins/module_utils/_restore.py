@@ -18,11 +18,13 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
     _discovery,
     _endpoints,
+    _fill_external,
     _gates,
     _legacy_gate,
     _recreate,
     _snapshot,
     _supervised,
+    _switch_external,
     _unit_install,
     _way_back,
 )
@@ -55,6 +57,12 @@ MODEL_LABEL = "runtime.gpustack.ai/workload"
 def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], None]) -> dict[str, Any]:
     """`state=legacy`. A host that was never switched, or is back already, stays as it is."""
     return carry_out_if_needed(params, check_mode, _found, report, lambda work, before: _back(work, before["outcome"]))
+
+
+def needs_psycopg(params: Mapping[str, Any]) -> bool:
+    """Whether there is an external database to be put back."""
+    begun = last_detail(newest_entries(params["state_dir"]), "begin", STARTED)
+    return bool(begun and (begun.get("external") or begun.get("fills")))
 
 
 def _found(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,6 +138,9 @@ def _hand_over(work: Work, start: bool) -> None:
 def _walk(work: Work) -> None:
     for name, action in WAY_BACK.items():
         _step(work, name, action)
+        if name == "undo_stop" and work.attempt.leaves_directory:
+            with work.journal.step("undo_database") as found:
+                found.update(_put_database_back(work))
 
 
 def _step(work: Work, name: str, action: Callable[[Work], dict[str, Any]]) -> None:
@@ -211,6 +222,13 @@ def _set_aside(work: Work) -> dict[str, Any]:
         entries = before.get("entries", ())
         found["files"] = _data_dir_changes.set_aside(attempt.data_dir, entries, attempt.name, only_v2s)
     return found
+
+
+def _put_database_back(work: Work) -> dict[str, Any]:
+    """What v2 made of an external database is kept under another name."""
+    if work.attempt.fills:
+        return _fill_external.put_aside(work)
+    return _switch_external.put_back(work, _legacy(work))
 
 
 def _legacy_ran_since_stop(work: Work) -> bool:
@@ -335,6 +353,8 @@ def _same_rows(work: Work) -> dict[str, Any]:
     if not os.path.exists(attempt.manifest):
         return {}
     saved = _snapshot.read_manifest(attempt.backup)["database"]["counts"]
+    if attempt.external:
+        return {"tables": _switch_external.same_rows(_legacy(work), saved)}
     directory = _discovery.inside(_legacy(work), attempt.layer) if attempt.layer else attempt.data_dir
     return {"tables": _legacy_gate.rows(directory, saved)}
 

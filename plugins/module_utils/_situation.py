@@ -17,6 +17,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _config_file,
     _container_spec,
     _data_dir_changes,
+    _external_database,
+    _fill_external,
     _going_on,
     _host_facts,
     _image,
@@ -48,6 +50,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import W
 NOTHING, FINISH, BEGIN, AGAIN, GO_ON = "nothing", "finish", "begin", "again", "go on"
 ENGINE_PID_FILE = "/run/docker.pid"
 TOKEN_VARIABLE = "GPUSTACK_TOKEN"
+DATABASE_VARIABLE = "GPUSTACK_DATABASE_URL"
 
 
 class Situation(NamedTuple):
@@ -181,6 +184,8 @@ def _new_attempt(params: Mapping[str, Any], reader: DockerReader, legacy: Mappin
         data_dir=data_dir,
         backup=os.path.join(params["backup_dir"], params["run_id"]),
         kept_by=kept_by,
+        external=_external_database.is_external(legacy),
+        fills=bool(params["database_url"]) and facts["server"] is not None,
     )
 
 
@@ -224,6 +229,12 @@ def _to_switch(
     if needs_image:
         _require_image(params, reader)
     _require_usable(params, reader, attempt, found, wreck)
+    if attempt.external:
+        _external_database.require(legacy, attempt.release, deeply=needs_image)
+    if attempt.fills:
+        _require_other_target(attempt, params)
+        filled = _fill_external.was_filled(own)
+        _fill_external.require(params, attempt.release, deeply=needs_image, filled=filled)
     built = _build(params, reader, attempt, legacy, found)
     if built.problems:
         causes = "; ".join(f"{problem['cause']} ({problem['way_out']})" for problem in built.problems)
@@ -233,6 +244,19 @@ def _to_switch(
         edits, path = built.config_edits, found.facts["config_file"]["path"]
         copy = _config_file.translated(found.config_text or "", edits, path)
     return Situation(action, attempt, legacy, built.spec, built.leftovers, wreck, copy)
+
+
+def _require_other_target(attempt: Attempt, params: Mapping[str, Any]) -> None:
+    if attempt.external:
+        raise SwitchError(
+            f"Server {attempt.legacy_name} has an external database already, which v2 upgrades in place; leave "
+            "gpustack_database_url out."
+        )
+    if not params["database_url"]:
+        raise SwitchError(
+            f"Attempt {attempt.name} migrates into an external database; give gpustack_database_url again, or go back "
+            "first with state=legacy."
+        )
 
 
 def _read_copy(attempt: Attempt) -> str | None:
@@ -255,18 +279,16 @@ def _require_image(params: Mapping[str, Any], reader: DockerReader) -> None:
 def _require_usable(
     params: Mapping[str, Any], reader: DockerReader, attempt: Attempt, found: Installation, wreck: Wreck | None
 ) -> None:
-    if attempt.serves and found.facts["server"]["database"]["kind"] != "sqlite":
-        raise SwitchError(
-            f"Server {attempt.legacy_name} uses the database {found.facts['server']['database']['url_masked']}; only "
-            "the embedded SQLite database can be switched yet."
-        )
     ours = attempt.layer is not None  # a copy is opened as it is made
     for directory in [attempt.backup] if ours else [attempt.backup, attempt.data_dir]:
         unwritable = _host_facts.unwritable(directory)
         if unwritable:
             raise SwitchError(f"{unwritable}. Nothing was changed.")
     if attempt.serves and not (
-        ours or params["fix_permissions"] or _data_dir_changes.is_open_to_others(attempt.data_dir)
+        attempt.leaves_directory
+        or ours
+        or params["fix_permissions"]
+        or _data_dir_changes.is_open_to_others(attempt.data_dir)
     ):
         raise SwitchError(
             f"{attempt.data_dir} cannot be entered by others, but v2's PostgreSQL (uid 9999) has to; "
@@ -302,7 +324,7 @@ def _build(
             *params["extra_volumes"],
         ],
         "rollout_env": params["rollout_env"] if attempt.serves else {},
-        "migrate": attempt.serves,
+        "migrate": attempt.serves and not attempt.leaves_directory,
         "attempt": attempt.name,
         "restart_policy": dict(attempt.lasting_policy),
         "watchtower": bool(attempt.kept_by.get("watchtower")),
@@ -353,6 +375,8 @@ def _extra_args(params: Mapping[str, Any], attempt: Attempt) -> list[str]:
 
 def _extra_env(params: Mapping[str, Any], attempt: Attempt, found: Installation) -> dict[str, str]:
     extra = dict(params["extra_env"] or {})
+    if attempt.fills:
+        extra[DATABASE_VARIABLE] = _fill_external.target(params).url
     token = params["token"] or (
         _token_file(found) if attempt.role == "worker" and not found.settings.get("token") else None
     )

@@ -11,12 +11,14 @@ from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
+    _fill_external,
     _finalize,
     _mend,
     _recreate,
     _restore,
     _situation,
     _snapshot,
+    _switch_external,
     _switch_server,
     _switch_steps,
     _switch_worker,
@@ -67,6 +69,11 @@ SERVER_STEPS: list[tuple[str, Step]] = [
     ("ready", _switch_server.ready),
     ("accept", _switch_steps.accept),
 ]
+#: What a server does in another way whose rows are in an external database.
+EXTERNAL_STEPS: dict[str, Step] = {
+    "snapshot": _switch_external.snapshot,
+    "verify_snapshot": _switch_external.verify_snapshot,
+}
 WORKER_STEPS: list[tuple[str, Step]] = [
     ("save", _switch_worker.save),
     ("stop", _switch_steps.stop_legacy),
@@ -170,6 +177,13 @@ def steps_of(attempt: Attempt) -> list[tuple[str, Step]]:
     """The steps of an attempt: its role's, and those for a container that goes with its stop or holds the data."""
     steps = dict(SERVER_STEPS if attempt.serves else WORKER_STEPS)
     order = [name for name in steps if name != "identity" or attempt.works]
+    if attempt.external:
+        steps.update(EXTERNAL_STEPS)
+    if attempt.leaves_directory:
+        order.remove("permissions")
+    if attempt.fills:
+        steps["fill"] = _fill_external.fill
+        order.insert(order.index("verify_snapshot") + 1, "fill")
     if attempt.is_throwaway:
         steps["recreate"] = _switch_steps.keep_copy
         order.insert(order.index("stop"), "recreate")

@@ -14,15 +14,14 @@ from typing import Any, Iterator
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
     _data_dir_changes,
-    _database_address,
     _endpoints,
     _gates,
     _log_classifier,
     _masking,
     _parity,
-    _postgres,
     _raised_snapshot,
     _releases,
+    _server_database,
     _snapshot,
     _switch_steps,
 )
@@ -107,7 +106,7 @@ def migrate(work: Work, progress: Progress) -> dict[str, Any]:
     """Follow the first start's log to the end of the migration, or to the first line that says it failed."""
     seconds = work.params["migration_timeout"] or migration_seconds(progress.manifest["database"]["counts"])
     deadline = time.monotonic() + seconds
-    first_start = _log_classifier.FirstStart()
+    first_start = _log_classifier.FirstStart(in_place=work.attempt.leaves_directory)
     for line in _gates.lines_with_ticks(work.engine.follow_logs(progress.container_id)):
         if line is not None:
             first_start.feed(line)
@@ -202,6 +201,5 @@ def _database(work: Work, progress: Progress) -> Iterator[Any]:
     record = work.engine.inspect(progress.container_id)
     if record is None or not record["State"]["Running"]:
         raise _gates.GateError(_switch_steps.exit_message(work, progress.container_id))
-    host, port = _database_address.of_record(record)
-    with contextlib.closing(_postgres.connect(work.attempt.data_dir, host, port)) as connection:
+    with contextlib.closing(_server_database.connect(record, work.attempt.data_dir)) as connection:
         yield connection

@@ -92,8 +92,14 @@ def is_kept(work: Work) -> bool:
     differences = _snapshot.compare_with(attempt.data_dir, _snapshot.read_manifest(attempt.backup))
     if not any(difference.what in _snapshot.BYTES for difference in differences):
         return True
-    os.rename(attempt.backup, _free_path(attempt.backup + "-superseded"))
+    put_backup_aside(work)
     return False
+
+
+def put_backup_aside(work: Work) -> None:
+    """A finished backup of an earlier try of this attempt makes way for a newer one."""
+    if os.path.exists(work.attempt.manifest):
+        os.rename(work.attempt.backup, _free_path(work.attempt.backup + "-superseded"))
 
 
 def _free_path(path: str) -> str:

@@ -137,6 +137,7 @@ def summary(work: Work) -> dict[str, Any]:
     attempt, entries = work.attempt, work.journal.entries()
     announced = [entry["detail"] for entry in _journal.since_begin(entries, ("undo_files", _journal.STARTED))]
     stopped = [entry["detail"] for entry in _journal.since_begin(entries, ("undo_stop", _journal.DONE))]
+    databases = [entry["detail"] for entry in _journal.since_begin(entries, ("undo_database", _journal.DONE))]
     found = work.engine.with_label(created_by(attempt))
     return {
         "restored_files": _unique(
@@ -146,6 +147,7 @@ def summary(work: Work) -> dict[str, Any]:
         "set_aside": {
             "containers": sorted(name_of(record) for record in found),
             "directories": _data_dir_changes.set_aside_directories(attempt.data_dir, attempt.name),
+            "databases": databases[-1]["databases"] if databases else [],
         },
         "stopped_models": _unique(name for detail in stopped for name in detail["models"]),
         "recreated": any(_journal.since_begin(entries, ("recreate", _journal.DONE))),

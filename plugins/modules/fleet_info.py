@@ -244,10 +244,15 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _models,
     _postgres,
     _respawn,
+    _server_database,
     _snapshot,
     _sqlite_reader,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DEFAULT_DOCKER_HOST
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import (
+    DEFAULT_DOCKER_HOST,
+    DockerReaderError,
+)
 
 POLL_SECONDS = 2
 
@@ -288,6 +293,14 @@ def legacy_fleet(data_dir: str) -> dict[str, list[dict[str, Any]]]:
         raise FleetError(_sqlite_reader.sqlite_problem(path, error)) from error
 
 
+def external_fleet(connection: Any) -> dict[str, list[dict[str, Any]]]:
+    """The view of a 0.x server with an external database, whose tables have further columns that tell of a model."""
+    cursors = {table: connection.execute(f"SELECT * FROM {table} ORDER BY id") for table in _TABLES}
+    fleet = {table: list(records_of(cursor, table)) for table, cursor in cursors.items()}
+    connection.rollback()
+    return fleet
+
+
 def v2_fleet(connection: Any) -> dict[str, list[dict[str, Any]]]:
     """The view of a 2.x server, all of it at one moment."""
     try:
@@ -303,7 +316,11 @@ def v2_fleet(connection: Any) -> dict[str, list[dict[str, Any]]]:
 
 def v2_records(connection: Any, table: str) -> Iterator[dict[str, Any]]:
     """The rows of a table as records."""
-    cursor = connection.execute(f"SELECT {_COLUMNS[table]} FROM {table} ORDER BY id")
+    yield from records_of(connection.execute(f"SELECT {_COLUMNS[table]} FROM {table} ORDER BY id"), table)
+
+
+def records_of(cursor: Any, table: str) -> Iterator[dict[str, Any]]:
+    """What a query found in a table, as records."""
     names = [column.name for column in cursor.description]
     for row in cursor:
         yield _TABLES[table](dict(zip(names, row)))
@@ -312,11 +329,17 @@ def v2_records(connection: Any, table: str) -> Iterator[dict[str, Any]]:
 @contextlib.contextmanager
 def reader(params: dict[str, Any]) -> Iterator[Callable[[], Any]]:
     """How to read the fleet, for as long as the context lasts."""
-    if params["generation"] == "legacy":
+    if is_local(params):
         yield lambda: legacy_fleet(params["data_dir"])
         return
-    with contextlib.closing(_postgres.connect(params["data_dir"], *_database_address.of_params(params))) as connection:
-        yield lambda: v2_fleet(connection)
+    view = v2_fleet if params["generation"] == "v2" else external_fleet
+    with contextlib.closing(_server_database.connect_by_params(params)) as connection:
+        yield lambda: view(connection)
+
+
+def is_local(params: dict[str, Any]) -> bool:
+    """Whether the rows are in the SQLite of the data directory."""
+    return params["generation"] == "legacy" and not _server_database.is_external(params)
 
 
 def awaited(read: Callable[[], Any], params: dict[str, Any]) -> dict[str, Any]:
@@ -384,12 +407,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        if module.params["generation"] == "v2":
+        if not is_local(module.params):
             _respawn.ensure(["psycopg"], module.params["state_dir"])
         with reader(module.params) as read:
             result = with_models(read, module.params, awaited(read, module.params))
     except (
         FleetError,
+        DockerReaderError,
+        SwitchError,
         _postgres.PostgresError,
         _database_address.AddressError,
         _respawn.MissingLibraryError,

@@ -203,9 +203,14 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _raised_snapshot,
     _releases,
     _respawn,
+    _server_database,
     _snapshot,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DEFAULT_DOCKER_HOST
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import SwitchError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import (
+    DEFAULT_DOCKER_HOST,
+    DockerReaderError,
+)
 
 
 def recovered_database(snapshot: str) -> str:
@@ -218,7 +223,7 @@ def recovered_database(snapshot: str) -> str:
 def compared(params: dict[str, Any]) -> dict[str, Any]:
     """What the module returns."""
     database = recovered_database(params["snapshot"])
-    with contextlib.closing(_postgres.connect(params["data_dir"], *_database_address.of_params(params))) as connection:
+    with contextlib.closing(_server_database.connect_by_params(params)) as connection:
         report = _parity.compare(database, connection, params["release"])
         changes = _changes_since.changes(database, connection, params["release"], report)
     return {
@@ -250,6 +255,8 @@ def main() -> None:
         result = compared(module.params)
     except (
         _parity.ParityError,
+        DockerReaderError,
+        SwitchError,
         _postgres.PostgresError,
         _releases.UnknownReleaseError,
         _database_address.AddressError,

@@ -280,6 +280,26 @@ options:
     description:
       - Release of the legacy installation, where its container does not tell it. Defaults of options differ.
     type: str
+  prepare_database:
+    description:
+      - Whether O(state=prepared) rehearses the upgrade of a legacy server's external PostgreSQL. A dump of the live
+        database is restored into a scratch database beside it, O(image) upgrades that, and its rows are compared.
+      - Nothing is done for a server with another database, or for a worker.
+    type: bool
+    default: false
+  database_url:
+    description:
+      - URL of an empty external PostgreSQL database, C(postgresql://user:password@host:port/database), into which a
+        server's SQLite database is migrated instead of the embedded one. Not for a server that has an external
+        database already.
+      - The role in it must own the database and be allowed to create others beside it, for the way back.
+    type: str
+  database_tools_image:
+    description:
+      - Image with C(pg_dump) and C(pg_restore), for a server with an external PostgreSQL. They must be of the
+        version of that server or newer. It has to be present on the host.
+      - O(image) when not given.
+    type: str
   backup_legacy_image:
     description:
       - Whether O(state=prepared) saves the legacy container's image as an archive in O(backup_dir), named by the
@@ -457,12 +477,13 @@ restored_modes:
   type: dict
   sample: {/data/gpustack: "0750"}
 set_aside:
-  description: Where v2's C(containers) and the C(directories) with its files are now.
+  description: Where v2's C(containers), the C(directories) with its files and its external C(databases) are now.
   returned: with O(state=legacy), when something was done
   type: dict
   sample:
     containers: [gpustack-failed-20261124T031500Z]
     directories: [/data/gpustack/.gpustack-v2-20261124T031500Z]
+    databases: []
 stopped_models:
   description: Containers in which v2's worker ran models. They were stopped, because they hold the GPUs, and are kept.
   returned: with O(state=legacy), when something was done
@@ -491,7 +512,8 @@ gpus:
   sample: [{vendor: nvidia, index: 0, name: NVIDIA A100-SXM4-80GB}]
 removed:
   description:
-    - What was, or in check mode would be, removed. C(containers) by name, C(files), C(state) and C(backups) by path.
+    - What was, or in check mode would be, removed. C(containers) and
+      C(databases) by name, C(files), C(state) and C(backups) by path.
   returned: with O(state=cleaned)
   type: dict
   sample:
@@ -499,6 +521,7 @@ removed:
     files: [/data/gpustack/.gpustack-v2-20261123T031500Z]
     state: [/var/lib/fleetops-gpustack/wheels.tar]
     backups: []
+    databases: []
 actions:
   description: What was, or in check mode would be, done.
   returned: with O(state=prepared)
@@ -563,6 +586,8 @@ def libraries(params: Mapping[str, Any]) -> list[str]:
     """What this call has to import: a server's rows are read back from PostgreSQL."""
     if params["state"] == "cleaned":
         return _cleanup.libraries(params)
+    if params["state"] == "legacy":
+        return ["docker", "psycopg"] if _restore.needs_psycopg(params) else ["docker"]
     if params["state"] != "upgraded":
         return ["docker"]
     record = DockerReader(params["docker_host"]).inspect(params["installation"])
@@ -580,7 +605,7 @@ def keep_only_secrets_hidden(module: AnsibleModule) -> None:
     environment = {name: str(value) for name, value in module.params["extra_env"].items()}
     arguments = module.params["extra_args"]
     plain = [each for each, masked in zip(arguments, _masking.mask_argv(arguments)) if each == masked]
-    others = {module.params["token"], module.params["registry_password"]}
+    others = {module.params[name] for name in ("token", "registry_password", "database_url")}
     secrets = {name for name, value in environment.items() if _masking.mask_value(name, value) != value}
     shown = {value for name, value in environment.items() if name not in secrets} | set(plain)
     module.no_log_values.difference_update(shown - {environment[name] for name in secrets} - others)
@@ -653,6 +678,9 @@ def main() -> None:
             "prepare_trial": {"type": "bool", "default": True},
             "prepare_schema": {"type": "bool", "default": False},
             "legacy_release": {"type": "str"},
+            "prepare_database": {"type": "bool", "default": False},
+            "database_tools_image": {"type": "str"},
+            "database_url": {"type": "str", "no_log": True},
             "backup_legacy_image": {"type": "bool", "default": False},
             "runner_images": {"type": "list", "elements": "str", "default": []},
             "runner_backends": {"type": "list", "elements": "dict", "default": [], "options": RUNNER_BACKEND},

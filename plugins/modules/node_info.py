@@ -506,10 +506,14 @@ installations:
           description: Whether it has a certificate.
           type: bool
         database:
-          description: Kind (V(sqlite), V(embedded) or V(external)), masked URL, and path of an SQLite file of its own.
+          description:
+            - Kind (V(sqlite), V(embedded) or V(external)), masked URL, fingerprint of an external one, and path of
+              an SQLite file of its own.
           type: dict
     database:
-      description: The SQLite database of a legacy server, or V(null).
+      description:
+        - The database of a legacy server, SQLite or an external PostgreSQL, or V(null). The latter is read through the
+          server's own container, in a read-only transaction, and has C(external) with what it says of itself.
       type: dict
       contains:
         size:

@@ -20,6 +20,8 @@ TURNS = {
     "test_cleanup.py": 12,
     "test_config_file.py": 8,
     "test_embedded.py": 9,
+    "test_external_postgresql.py": 12,
+    "test_external_target.py": 9,
     "test_inventory.py": 7,
     "test_left_for_inspection.py": 9,
     "test_models.py": 12,

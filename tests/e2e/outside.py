@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 from tests.lab.api import Client
@@ -177,8 +178,10 @@ def assert_legacy_serves(fleet: Fleet) -> None:
     assert {name: (each["id"], each["worker_uuid"], gpus(each)) for name, each in found.items()} == recorded(fleet)
 
 
-def assert_upgraded(fleet: Fleet, release: str, finalized: bool = True) -> None:
-    """The whole fleet runs a release, serves, and knows what it knew."""
+def assert_upgraded(
+    fleet: Fleet, release: str, finalized: bool = True, ask: Callable[[str], list[list[str]]] | None = None
+) -> None:
+    """The whole fleet runs a release, serves, and knows what it knew. ``ask`` asks an external database."""
     for name in fleet.hosts:
         container = gpustack(fleet.host(name))
         assert container["Config"]["Image"] == f"gpustack/gpustack:v{release}", name
@@ -191,5 +194,6 @@ def assert_upgraded(fleet: Fleet, release: str, finalized: bool = True) -> None:
     found = workers(admin)
     assert {name: worker["state"] for name, worker in found.items()} == dict.fromkeys(recorded(fleet), "ready")
     # The API of 2.2 shows no uuid.
-    uuids = dict(psql(fleet.host("server"), "SELECT name, worker_uuid FROM workers"))
+    query = "SELECT name, worker_uuid FROM workers"
+    uuids = dict(ask(query) if ask else psql(fleet.host("server"), query))
     assert {name: (each["id"], uuids[name], gpus(each)) for name, each in found.items()} == recorded(fleet)

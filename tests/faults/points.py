@@ -95,7 +95,12 @@ CLEANED = "cleaned"
 
 
 #: Steps of hosts that are out of the ordinary; their tests, units and on the lab, meet the faults there.
-SITUATIONAL = {"copy_out": "test_supervised", "mend": "test_mend", "recreate": "test_supervised"}
+SITUATIONAL = {
+    "copy_out": "test_supervised",
+    "mend": "test_mend",
+    "recreate": "test_supervised",
+    "undo_database": "test_external_postgresql",
+}
 #: No step of a work: `database_restore` notes with it that an attempt has ended.
 NOTES = {"from_backup"}
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tests.lab import answers, history
 from tests.lab.api import Client, wait_until
 from tests.lab.fleet import Fleet
-from tests.lab.layout import gateway
+from tests.lab.hosts import Host
+from tests.lab.layout import Options, gateway
 
 USERS: list[dict[str, Any]] = [
     {"username": "operations", "full_name": "Betrieb & Wartung", "is_admin": True},
@@ -73,8 +75,8 @@ def models(gpu_worker: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def run(fleet: Fleet) -> dict[str, Any]:
-    """Fill the fleet's server and return what is in it."""
+def run(fleet: Fleet, write_past: Callable[[Options, Host], None] = history.insert) -> dict[str, Any]:
+    """Fill the fleet's server and return what is in it. ``write_past`` writes what no API can."""
     admin = fleet.admin()
     users = [create_user(admin, {**user, "password": _password()}) for user in USERS]
     keys = _create_keys(admin, fleet.data["server_url"], users)
@@ -84,7 +86,7 @@ def run(fleet: Fleet) -> dict[str, Any]:
     for model in created:
         if model["replicas"]:
             _settled_instance(admin, model)
-    history.insert(fleet.options, fleet.hosts["server"])
+    write_past(fleet.options, fleet.hosts["server"])
     return {
         "users": users,
         "api_keys": keys,

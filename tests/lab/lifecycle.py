@@ -174,7 +174,7 @@ def _install_legacy(fleet: Fleet) -> None:
     for worker in workers:
         legacy.start_worker(options, worker, server, token)
     fleet.data["server_url"] = f"http://{server.address}"
-    fleet.data["admin"] = _take_over_admin(legacy.read_secret(options, server, "initial_admin_password"), server)
+    fleet.data["admin"] = take_over_admin(legacy.read_secret(options, server, "initial_admin_password"), server)
     fleet.save()
     with step("waiting for every worker to be READY"):
         found = legacy.wait_ready(fleet.admin(), _worker_names(fleet), since)
@@ -186,7 +186,7 @@ def _install_legacy(fleet: Fleet) -> None:
         fleet.save()
 
 
-def _take_over_admin(initial: str, server: Host) -> dict[str, str]:
+def take_over_admin(initial: str, server: Host) -> dict[str, str]:
     """Change the generated password, as the server asks at the first login."""
     password = f"Lab-{secrets.token_hex(8)}!A1"
     client = Client(f"http://{server.address}").login("admin", initial)

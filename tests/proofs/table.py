@@ -36,6 +36,8 @@ ROWS: dict[str, dict[str, str]] = {
         "bridge": "Docker, bridge network with `-p`",
         "config_file": "Docker, configuration file",
         "env_file": "Docker, `--env-file`",
+        "postgresql": "Docker, external PostgreSQL, upgraded in place",
+        "sqlite_to_postgresql": "Docker, SQLite into an external PostgreSQL",
         "embedded": "server with an embedded worker",
         "two_workers": "two workers on one host, one with GPUs, one without",
         "server_and_worker": "server and worker on one host, each in its container",

@@ -169,6 +169,7 @@ def test_check_do_check_again_do_again(server: Server) -> None:
         "files": [str(server.data / f".gpustack-v2-{FIRST}")],
         "state": [str(server.state / name) for name in ("image.tar.gz", "prepared.json", "wheels.tar")],
         "backups": [str(server.backups / FIRST)],
+        "databases": [],
     }
     done = server.clean()
     assert done["outcome"] == "cleaned"

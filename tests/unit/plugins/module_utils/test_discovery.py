@@ -264,7 +264,12 @@ def test_an_external_database_is_told_without_its_password() -> None:
 
 def test_an_sqlite_url_names_a_file_of_its_own() -> None:
     server = only(container(command=["--database-url", "sqlite:////data/other.db"]))["server"]
-    assert server["database"] == {"kind": "sqlite", "url_masked": None, "path": "/data/other.db"}
+    assert server["database"] == {
+        "kind": "sqlite",
+        "url_masked": None,
+        "path": "/data/other.db",
+        "fingerprint": None,
+    }
 
 
 def test_a_worker_has_no_server_part() -> None:

@@ -197,9 +197,20 @@ REFUSALS: dict[str, Any] = {
     "server on nfs": (lambda f: nfs(f, "s"), "s", "network_filesystem"),
     "one export for two": (same_export, "w2", "shared_export"),
     "external database": (
-        lambda f: legacy(f, "s")["server"]["database"].update(kind="external", url_masked="postgresql://x"),
+        lambda f: (
+            legacy(f, "s")["server"]["database"].update(kind="external", url_masked="mysql://x")
+            or legacy(f, "s")["database"].update(readable=False, error="x")
+        ),
         "s",
         "external_database",
+    ),
+    "external database of an older release": (
+        lambda f: (
+            legacy(f, "s")["server"]["database"].update(kind="external", url_masked="postgresql://x", fingerprint="f")
+            or legacy(f, "s")["database"].update(schema_head="c45e397531d1", release="0.6.2", external=EXTERNAL)
+        ),
+        "s",
+        "external_head",
     ),
     "no database": (lambda f: legacy(f, "s").update(database=None), "s", "no_database"),
     "hot journal": (lambda f: legacy(f, "s")["database"].update(hot_journal=True), "s", "hot_journal"),

@@ -127,6 +127,7 @@ class Host:
             "prepare_image": True,
             "prepare_trial": True,
             "prepare_schema": False,
+            "prepare_database": False,
             "backup_legacy_image": False,
             "runner_images": [],
             "runner_backends": [],
@@ -164,13 +165,23 @@ def test_what_was_proven_is_noted_and_is_no_change(host: Host) -> None:
     circumstances = _prepared.trial_proof(
         {"runtime": "nvidia"}, [GPU], "boot", {"devices": ["/dev/nvidia0"], "paths": ["/opt/exa"]}
     )
-    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": circumstances, "schema": None}
+    assert host.note == {
+        "image": _prepared.image_proof("sha256:1", "2.2.3"),
+        "trial": circumstances,
+        "schema": None,
+        "database": None,
+    }
 
 
 def test_without_a_trial_none_is_noted(host: Host) -> None:
     host.answer["gpus"] = None
     host.prepare(prepare_trial=False)
-    assert host.note == {"image": _prepared.image_proof("sha256:1", "2.2.3"), "trial": None, "schema": None}
+    assert host.note == {
+        "image": _prepared.image_proof("sha256:1", "2.2.3"),
+        "trial": None,
+        "schema": None,
+        "database": None,
+    }
 
 
 @pytest.mark.parametrize("answer", [{"version": "2.2.2"}, {"gpus": []}])

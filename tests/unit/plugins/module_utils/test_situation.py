@@ -65,6 +65,7 @@ class Host:
             "run_id": RUN,
             "fix_permissions": False,
             "mend_wrecks": False,
+            "database_url": None,
         }
 
     def inspect(self, container: str) -> dict[str, Any] | None:
@@ -322,10 +323,10 @@ def test_a_container_of_the_new_generation(make: Any) -> None:
     assert "no legacy GPUStack" in refusal(host)
 
 
-def test_an_external_database(make: Any) -> None:
-    host = make(["--disable-worker", "--database-url", "postgresql://root:planted@db/x"])
-    message = refusal(host)
-    assert "only the embedded SQLite database" in message
+@pytest.mark.parametrize("url", ["mysql://root:planted@db/x", "postgresql://root:planted@db/x?options=-csearch_path=y"])
+def test_an_external_database_that_cannot_be_followed(make: Any, url: str) -> None:
+    message = refusal(make(["--disable-worker", "--database-url", url]))
+    assert "upstream's guide" in message or "options that this collection cannot follow" in message
     assert "planted" not in message
 
 

@@ -504,6 +504,7 @@ def test_the_result_says_what_was_put_right_and_where_v2s_files_are(host: Host) 
     assert result["set_aside"] == {
         "containers": [f"gpustack-failed-{ATTEMPT}"],
         "directories": [str(host.data / f".gpustack-v2-{ATTEMPT}")],
+        "databases": [],
     }
     assert result["recreated"] is False
     assert result["downtime"] >= 0
@@ -602,3 +603,20 @@ def test_the_copy_goes_aside_also_where_the_old_release_ran_since(host: Host) ->
 def test_an_attempt_that_needs_no_copy_leaves_none(host: Host) -> None:
     host.run()
     assert not (host.data / _config_file.COPY_NAME).exists()
+
+
+def steps(host: Host, **facts: bool) -> list[str]:
+    return [name for name, _step in _switch.steps_of(host.attempt().replaced(role="server", **facts))]
+
+
+def test_an_external_database_is_saved_in_another_way_and_nobody_is_let_into_the_directory(host: Host) -> None:
+    usual, external = steps(host), steps(host, external=True)
+    assert external == [name for name in usual if name != "permissions"]
+    found = dict(_switch.steps_of(host.attempt().replaced(role="server", external=True)))
+    assert found["snapshot"] is not dict(_switch.SERVER_STEPS)["snapshot"]
+
+
+def test_rows_go_over_once_their_copy_is_proven_and_before_the_old_container_loses_its_name(host: Host) -> None:
+    filling = steps(host, fills=True)
+    assert filling.index("verify_snapshot") + 1 == filling.index("fill") < filling.index("retire")
+    assert "permissions" not in filling

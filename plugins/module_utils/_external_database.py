@@ -1,0 +1,192 @@
+# Copyright (c) 2026, The fleetops.gpustack contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An external PostgreSQL of a legacy server: looked at, dumped, the dump restored once, its rows kept to compare."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import Any, Iterator, Mapping
+
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _database_url,
+    _external_rules,
+    _postgres,
+    _releases,
+    _rows_image,
+    _scratch_database,
+    _snapshot,
+)
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, describe
+from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
+from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
+from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import DUMP, Images, Tools
+from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import Release
+
+EXTERNAL = "external"
+_FETCH = 5000
+VERSION_TABLE = "alembic_version"
+
+
+def is_external(record: Mapping[str, Any]) -> bool:
+    """Whether a container's server keeps its rows in an external database."""
+    facts = describe(record).facts["server"]
+    return facts is not None and bool(facts["database"]["kind"] == EXTERNAL)
+
+
+def url_of(record: Mapping[str, Any]) -> DatabaseUrl:
+    """The external database of a container's server."""
+    try:
+        return _database_url.parse(str(describe(record).settings.get("database_url")))
+    except _database_url.DatabaseUrlError as error:
+        raise SwitchError(f"Container {record['Name'].lstrip('/')}: {error}.") from None
+
+
+def require(record: Mapping[str, Any], release: str, deeply: bool) -> None:
+    """A server's external database can be upgraded in place; ``deeply`` asks it, for which psycopg is needed."""
+    url = url_of(record)
+    if deeply:
+        require_usable(url, _releases.find(release, allow_unproven=True))
+
+
+def facts_of(url: DatabaseUrl) -> dict[str, Any]:
+    """What the database says of itself and of the role's rights."""
+    with contextlib.closing(_postgres.connect_external(url)) as connection:
+        facts: dict[str, Any] = json.loads(_one(connection, _postgres.FACTS))
+        return facts
+
+
+def require_usable(url: DatabaseUrl, release: Release) -> dict[str, Any]:
+    """What the database says of itself; anything that speaks against an upgrade in place is an error."""
+    facts = facts_of(url)
+    found = [f"{each.cause} ({each.way_out})" for each in _external_rules.obstacles(facts, release)]
+    if found:
+        raise SwitchError(f"The external database {url.address} cannot be upgraded in place: {'; '.join(found)}.")
+    with _scratch_database.maintenance(url):
+        pass
+    return facts
+
+
+def require_tools(tools: Tools, facts: Mapping[str, Any], image: str) -> None:
+    """PostgreSQL's programs dump no server that is newer than they are."""
+    have, need = tools.version(), facts["version_number"] // 10000
+    if have < need:
+        raise SwitchError(
+            f"pg_dump in image {image} is of PostgreSQL {have}, and the external database of PostgreSQL {need}; name "
+            "an image with programs of that version or newer in gpustack_database_tools_image (such as postgres:"
+            f"{need}), present on this host."
+        )
+
+
+def tools_for(engine: Engine, params: Mapping[str, Any], image: str, record: Mapping[str, Any], run_id: str) -> Tools:
+    """PostgreSQL's programs in the network of a server's container."""
+    images = Images(params["database_tools_image"] or image, image)
+    return Tools(engine, images, record["HostConfig"]["NetworkMode"], run_id, params["state_dir"])
+
+
+def schema_head(connection: Any) -> str | None:
+    """The Alembic revision; several, joined, when the table holds more than one."""
+    heads = sorted(row[0] for row in connection.execute(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return ",".join(heads) or None
+
+
+def live_head(url: DatabaseUrl) -> str | None:
+    """The Alembic revision of a database; None where there is no such table."""
+    with contextlib.closing(_postgres.connect_external(url)) as connection:
+        there = _one(connection, f"SELECT to_regclass('public.{VERSION_TABLE}')::text")
+        return schema_head(connection) if there else None
+
+
+def counts(url: DatabaseUrl) -> dict[str, int]:
+    """Rows per table."""
+    with contextlib.closing(_postgres.connect_external(url)) as connection:
+        tables = sorted(set(_columns(connection)) - {VERSION_TABLE})
+        return {
+            table: int(_one(connection, f"SELECT count(*) FROM {_scratch_database.quoted(table)}")) for table in tables
+        }
+
+
+@contextlib.contextmanager
+def restored_once(tools: Tools, url: DatabaseUrl, directory: str, size: int, attempt: str) -> Iterator[DatabaseUrl]:
+    """A scratch database with what a directory's dump holds; it is gone afterwards."""
+    scratch = _scratch_database.make_like(url, _scratch_database.scratch_name(attempt))
+    try:
+        tools.restore(scratch, directory, size)
+        yield scratch
+    finally:
+        _scratch_database.drop(url, scratch.name)
+
+
+def keep_rows(url: DatabaseUrl, path: str) -> _snapshot.RecoveredFacts:
+    """Write every row of a database into a new SQLite file, for the comparison; what it holds."""
+    _snapshot.make_backup_dir(os.path.dirname(path))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    found: dict[str, int] = {}
+    with contextlib.closing(_postgres.connect_external(url)) as connection:
+        with contextlib.closing(_rows_image.database(path)) as image:
+            image.execute("PRAGMA synchronous = OFF")
+            for name, columns in _columns(connection).items():
+                found[name] = _rows_image.add(image, _rows_image.Table(name, columns), _rows(connection, name, columns))
+        head = schema_head(connection)
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+    found.pop(VERSION_TABLE, None)
+    return _snapshot.RecoveredFacts("ok", 0, head, found, os.stat(path).st_size)
+
+
+def require_equal(url: DatabaseUrl, restored: _snapshot.RecoveredFacts) -> None:
+    """The restored dump has the schema and, table by table, the rows of the database that it was made of."""
+    differ = []
+    head = live_head(url)
+    if head != restored.schema_head:
+        differ.append(f"schema head {restored.schema_head}, not {head}")
+    now = counts(url)
+    for table in sorted({*now, *restored.counts}):
+        if now.get(table) != restored.counts.get(table):
+            differ.append(f"{table} has {restored.counts.get(table)} rows, not {now.get(table)}")
+    if differ:
+        raise SwitchError(
+            f"The dump, restored once, is not the database {url.address}: {'; '.join(differ)}. Something beside this "
+            "server writes there; stop it and run again."
+        )
+
+
+def bring_back(tools: Tools, url: DatabaseUrl, attempt: Attempt, manifest: Mapping[str, Any]) -> str:
+    """Restore the dump into a fresh database, prove it, and give it the old name; what v2's is called from then on."""
+    saved = manifest["database"]
+    fresh = _scratch_database.make_like(url, _scratch_database.restored_name(url.name, attempt.name))
+    tools.restore(fresh, attempt.backup, manifest["external"]["size"])
+    found, head = counts(fresh), live_head(fresh)
+    if found != saved["counts"] or head != saved["schema_head"]:
+        raise SwitchError(
+            f"The dump {os.path.join(attempt.backup, DUMP)}, restored as {fresh.name}, lacks rows of the manifest, or "
+            f"has others. Database {url.name} was left as v2 made it; use another copy of the backup "
+            "(gpustack_backup_fetch_dir)."
+        )
+    return _scratch_database.take_place(url, fresh.name, attempt.name)
+
+
+def _columns(connection: Any) -> dict[str, dict[str, str]]:
+    tables: dict[str, dict[str, str]] = json.loads(_one(connection, _postgres.COLUMNS) or "{}")
+    return tables
+
+
+def _rows(connection: Any, table: str, columns: Mapping[str, str]) -> Iterator[str]:
+    query = f"SELECT row_to_json(t)::text FROM {_scratch_database.quoted(table)} t"
+    with connection.cursor(name="fleetops_gpustack_rows") as cursor:
+        cursor.execute(query)
+        while True:
+            rows = cursor.fetchmany(_FETCH)
+            if not rows:
+                return
+            for row in rows:
+                yield row[0]
+
+
+def _one(connection: Any, query: str) -> Any:
+    return connection.execute(query).fetchone()[0]
