@@ -408,7 +408,7 @@ def _check_external(view: HostView, installation: dict[str, Any]) -> Iterator[Pr
             " {} alone, because v2 changes it in place and nothing could be compared".format(
                 database["release"], _releases.LEGACY_SUPPORTED[-1]
             ),
-            "bring the server to {} by upstream's guide first".format(_releases.LEGACY_SUPPORTED[-1]),
+            f"bring the server to {_releases.LEGACY_SUPPORTED[-1]} by upstream's guide first",
         )
     if view.release:
         for obstacle in _external_rules.obstacles(database["external"], view.release):

@@ -135,6 +135,15 @@ def anonymous_of_unit(fleet: Fleet) -> None:
 
 
 # Each: what is broken, on which host it must be refused, under which code.
+#: What is told of an external PostgreSQL that nothing speaks against.
+EXTERNAL = {
+    "server_version": "15.18",
+    "version_number": 150018,
+    "schema": "public",
+    "provider": "c",
+    "may_create": True,
+    "owns": True,
+}
 REFUSALS: dict[str, Any] = {
     "no legacy installation": (lambda f: f["w1"].update(installations=[]), "w1", "no_legacy_installation"),
     "two candidates": (second_container, "w1", "several_candidates"),
