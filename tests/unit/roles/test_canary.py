@@ -58,6 +58,6 @@ def test_the_first_batch_of_one_host_is_the_canary_and_has_to_last(batch: list[s
 def test_the_verification_holds_all_to_it_after_a_switch(action: str, seconds: int) -> None:
     plan = {"hosts": {"s": {"action": "none"}, "w1": {"action": action}}}
     to_switch = templated(role_vars()["gpustack_hosts_to_switch"], gpustack_plan=plan)
-    assert settle_of("verify.yml", gpustack_hosts_to_switch=to_switch) == seconds
+    assert settle_of("verify_fleet.yml", gpustack_hosts_to_switch=to_switch) == seconds
     # A look of before the server's restart does not outlive it.
-    assert settle_of("verify.yml", gpustack_hosts_to_switch=to_switch, gpustack_verify_since=1.5) == 0
+    assert settle_of("verify_fleet.yml", gpustack_hosts_to_switch=to_switch, gpustack_verify_since=1.5) == 0

@@ -515,8 +515,8 @@ def test_a_unit_is_switched_to_a_container_of_its_own_name() -> None:
     without_container(evidence)
     legacy(evidence, "w1")["data"]["files"]["uninstall.sh"] = {}
     models = [
-        {"name": "a", "source": "local_path", "reference": "/srv/models/a"},
-        {"name": "b", "source": "huggingface", "reference": "b"},
+        {"id": 1, "name": "a", "source": "local_path", "reference": "/srv/models/a"},
+        {"id": 2, "name": "b", "source": "huggingface", "reference": "b"},
     ]
     legacy(evidence, "s")["database"]["models"] = models
     plan = make_plan(evidence, plan_evidence.settings())
