@@ -30,7 +30,7 @@ class Container:
     def __init__(self, client: Client, options: dict[str, Any]) -> None:
         self.client, self.options = client, options
         self.status, self.attrs = "created", {"State": {"ExitCode": 0}}
-        self.name = "raise"
+        self.name, self.labels = "raise", options["labels"]
 
     def start(self) -> None:
         (directory,) = self.options["volumes"]
