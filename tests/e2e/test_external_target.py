@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -42,10 +43,13 @@ def subject() -> Iterator[Subject]:
 
 
 def upgrade(subject: Subject, fault: str = "") -> playbook.Run:
-    variables: dict[str, Any] = {"gpustack_version": RELEASE, "gpustack_database_url": subject.database.url}
+    variables: dict[str, Any] = {"gpustack_version": RELEASE}
     if fault:
         variables["gpustack_module_environment"] = {"FLEETOPS_GPUSTACK_FAULT": fault}
-    return playbook.run(subject.fleet, "upgrade.yml", **variables)
+    # At -vvvv Ansible itself prints its command line, so that a secret belongs into a file.
+    secret = subject.fleet.folder / "database.json"
+    secret.write_text(json.dumps({"gpustack_database_url": subject.database.url}))
+    return playbook.run(subject.fleet, "upgrade.yml", "--extra-vars", f"@{secret}", **variables)
 
 
 def test_a_database_that_is_not_empty_is_refused_before_downtime(subject: Subject) -> None:
