@@ -59,7 +59,7 @@ def models_fleet() -> Iterator[Fleet]:
     made = lifecycle.up(options)
     worker = made.host("worker1")
     lay_before_runc(worker)
-    worker.sudo("tee", "/root/vllm", stdin=VLLM.read_text())
+    worker.sudo("tee", "/root/vllm", stdin=f"#!/usr/bin/env python3\n{VLLM.read_text()}")
     worker.exec_root("chmod", "0755", "/root/vllm")
     worker.exec_root("docker", "cp", "/root/vllm", "gpustack:/usr/local/bin/vllm")
     serve(made, COMES_BACK, gpu=0, restart_on_error=True)

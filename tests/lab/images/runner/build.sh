@@ -5,4 +5,5 @@
 #
 # A stand-in for the images in which v2 runs inference engines.
 set -eu
-install -m 0755 "$(dirname "$0")/vllm" /usr/local/bin/vllm
+{ echo '#!/usr/bin/env python3'; cat "$(dirname "$0")/vllm"; } >/usr/local/bin/vllm
+chmod 0755 /usr/local/bin/vllm
