@@ -87,7 +87,7 @@ def assert_all_v2(fleet: Fleet) -> None:
 def test_without_a_choice_it_is_explained(fleet: Fleet, crowded: dict[str, Any]) -> None:
     run = playbook.run(fleet, "upgrade.yml")
     assert run.code != 0
-    assert run.said("several GPUStack containers could be the one to upgrade")
+    assert run.said("several GPUStack installations could be the one to upgrade")
     assert run.said("name its container there with gpustack_legacy_container")
     assert containers(fleet) == crowded
 
