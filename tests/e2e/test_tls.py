@@ -94,6 +94,8 @@ def encrypted(fleet: Fleet) -> str:
     name_hosts(worker1, {NAME: address})
     name_hosts(worker2, {NAT_NAME: SERVER_OUTSIDE})
     translate(worker2, SERVER_OUTSIDE, NAT_PORT, f"{address}:{PORT}")
+    # v2 finds the interface of `--worker-ip` by the route to it, and the lab's hosts have no default route.
+    worker2.exec_root("ip", "route", "add", f"{WORKER_OUTSIDE}/32", "dev", "eth0")
     translate(server, WORKER_OUTSIDE, WORKER_PORT, f"{worker2.host.address}:{WORKER_PORT}")
 
     since = time.time()
