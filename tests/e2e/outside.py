@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.request
 from collections.abc import Callable
 from typing import Any
@@ -88,6 +89,15 @@ def status(url: str) -> int:
     """The status code of a GET."""
     with _OPENER.open(url, timeout=BLOCKED_SECONDS) as response:
         return int(response.status)
+
+
+def listens(address: str, port: int) -> bool:
+    """Whether somebody does there: READY is what a worker was, or is before its own API listens."""
+    try:
+        socket.create_connection((address, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def serves(fleet: Fleet) -> bool:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -24,15 +23,6 @@ def bridged() -> Iterator[Fleet]:
     """A server behind one published port, and one worker."""
     yield lifecycle.up(Options(BRIDGED, workers=1, gpu_workers=0, server_network="bridge", snapshot=False))
     lifecycle.down(BRIDGED)
-
-
-def answers(fleet: Fleet, port: int) -> bool:
-    """Whether somebody listens on a port of the server's host, seen from outside."""
-    try:
-        socket.create_connection((fleet.hosts["server"].address, port), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.proves("installations", "bridge", "2.2.3")
@@ -61,9 +51,10 @@ def test_a_bridged_server_is_upgraded_behind_the_same_published_port(bridged: Fl
 
 
 def test_nothing_new_is_open_to_the_network(bridged: Fleet) -> None:
-    assert answers(bridged, 80)
-    assert not answers(bridged, 5432)
-    assert not answers(bridged, 30080)
+    address = bridged.hosts["server"].address
+    assert outside.listens(address, 80)
+    assert not outside.listens(address, 5432)
+    assert not outside.listens(address, 30080)
 
 
 def test_rows_and_workers_are_verified_through_the_containers_address(bridged: Fleet) -> None:

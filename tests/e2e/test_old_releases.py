@@ -21,6 +21,8 @@ from tests.lab.layout import Options
 
 NAME = f"{os.environ.get('LAB_FLEET', 'e2e')}-old"
 RELEASE = "2.2.3"
+#: Of a worker's own API.
+WORKER_PORT = 10150
 IDENTITY = ("worker_name", "worker_uuid")
 
 
@@ -101,9 +103,13 @@ def test_a_second_run_changes_nothing_and_uuids_outlast_a_restart(fleet: Fleet) 
     for name in fleet.hosts:
         fleet.host(name).exec_root("docker", "restart", "gpustack")
     ready = dict.fromkeys(before, "ready")
+    addresses = [fleet.hosts[name].address for name in before]
     wait_until(
         "every worker to be READY again",
-        lambda: {name: each["state"] for name, each in outside.workers(fleet.admin()).items()} == ready,
+        lambda: (
+            all(outside.listens(address, WORKER_PORT) for address in addresses)
+            and {name: each["state"] for name, each in outside.workers(fleet.admin()).items()} == ready
+        ),
         timeout=180,
         way_out="look at the logs of the containers",
     )

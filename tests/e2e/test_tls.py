@@ -9,7 +9,6 @@ leads on. The server has single sign-on by SAML, with a user who came by it.
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import Any
 
@@ -112,15 +111,6 @@ def encrypted(fleet: Fleet) -> str:
     return authority
 
 
-def listens(address: str, port: int) -> bool:
-    """Whether somebody does there: a worker sends its first heartbeat before its own API listens."""
-    try:
-        socket.create_connection((address, port), timeout=5).close()
-    except OSError:
-        return False
-    return True
-
-
 def wait_ready(fleet: Fleet, authority: str, since: float) -> None:
     """Until both workers are READY at the port of the certificate; what is noted of them is from then."""
     deadline = time.monotonic() + 180
@@ -135,7 +125,7 @@ def wait_ready(fleet: Fleet, authority: str, since: float) -> None:
             set(ready) == {"worker1", "worker2"}
             and moved
             and all(legacy.heartbeat(each) > since for each in ready.values())
-            and all(listens(fleet.hosts[name].address, each["port"]) for name, each in ready.items())
+            and all(outside.listens(fleet.hosts[name].address, each["port"]) for name, each in ready.items())
         ):
             fleet.data["workers"] = [lifecycle.worker_facts(worker) for worker in found]
             return
