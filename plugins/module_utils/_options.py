@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Mapping, NoReturn, Sequence
@@ -567,7 +568,12 @@ def _add_reserved(
         reason = "the legacy default; v2 reserves nothing unless told"
         if not target.runs_worker:
             return
-    text = json.dumps(_effective_reserved(said, target.legacy), separators=(",", ":"))
+    reserved = _effective_reserved(said, target.legacy)
+    # A fraction is refused from 2.2.0 (gpustack/schemas/config.py), and cut off before (gpustack/config/config.py).
+    whole = {key: math.ceil(value) for key, value in reserved.items()}
+    text = json.dumps(whole, separators=(",", ":"))
+    if whole != reserved:
+        result.leftovers.append(_leftover("--system-reserved", text, "kept", "v2 takes whole GiB alone; rounded up"))
     result.arguments += ["--system-reserved", text]
     if reason:
         result.leftovers.append(_leftover("--system-reserved", text, "added", reason))
@@ -582,7 +588,7 @@ def _effective_reserved(said: Any, legacy: str) -> dict[str, Any]:
         name: values.get(name) or values.get(_LEGACY_RESERVED_OLD_NAMES[name], default)
         for name, default in (defaults.unsaid if said is None else defaults.left_out).items()
     }
-    if not all(isinstance(value, (int, float)) for value in reserved.values()):
+    if not all(isinstance(value, (int, float)) and math.isfinite(value) for value in reserved.values()):
         raise OptionsError("--system-reserved holds values that are no numbers; correct it in the legacy container")
     return reserved
 

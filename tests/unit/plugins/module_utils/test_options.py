@@ -306,6 +306,7 @@ def test_identity_files_carry_the_workers_name():
         (["--system-reserved", "{}"], '{"ram":2,"vram":1}'),
         (["--system-reserved", '{"ram": 8}'], '{"ram":8,"vram":1}'),
         (["--system-reserved", '{"ram": 0, "vram": 0}'], '{"ram":2,"vram":1}'),
+        (["--system-reserved", '{"ram": 0.5, "vram": 2.0}'], '{"ram":1,"vram":2}'),
         (["--system-reserved", '{"memory": 3, "gpu_memory": 0}'], '{"ram":3,"vram":0}'),
     ],
 )
@@ -337,7 +338,7 @@ def test_reservations_that_cannot_be_read_are_refused():
         translate([], file="system_reserved: {ram: lots}\n")
 
 
-@pytest.mark.parametrize("text", ["[]", "3", '{"ram": "4"}', '{"ram": [4]}'])
+@pytest.mark.parametrize("text", ["[]", "3", '{"ram": Infinity}', '{"ram": "4"}', '{"ram": [4]}'])
 def test_a_reservation_that_is_no_object_of_numbers_is_refused(text):
     with pytest.raises(_options.OptionsError, match="correct it"):
         translate(["--system-reserved", text])
