@@ -19,6 +19,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _options,
     _plan_disk,
     _releases,
+    _unit_record,
     _vendors,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._plan_model import HostView, Problem
@@ -128,7 +129,9 @@ def warnings(view: HostView) -> Iterator[Problem]:
 
 
 def _container_ids(view: HostView) -> set[str]:
-    return {str(each["id"]) for each in [*view.node["installations"], *view.node["siblings"]]}
+    """The ids that the engine gave; a unit or a process is called alike on any machine."""
+    ids = {str(each["id"]) for each in [*view.node["installations"], *view.node["siblings"]]}
+    return {each for each in ids if _unit_record.unit_of(each) is None}
 
 
 def _other_workers(view: HostView) -> list[str]:

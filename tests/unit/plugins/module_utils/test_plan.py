@@ -530,6 +530,14 @@ def test_a_unit_is_switched_to_a_container_of_its_own_name() -> None:
     assert {"systemd_unit", "uninstall_script"} <= set(codes)
 
 
+def test_units_of_one_name_on_several_machines_are_no_containers_of_one() -> None:
+    evidence = plan_evidence.fleet()
+    without_container(evidence)
+    unit_of_w1 = legacy(evidence, "w1")
+    legacy(evidence, "w2").update({key: unit_of_w1[key] for key in ("kind", "id", "name", "image", "image_id")})
+    assert make_plan(evidence, plan_evidence.settings())["refusals"] == []
+
+
 def test_an_engine_that_was_never_there_is_asked_for() -> None:
     evidence = plan_evidence.fleet()
     no_engine_yet(evidence)
