@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from typing import Any, Iterator
+from typing import Any, Collection, Iterator
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _unit_command,
@@ -25,9 +25,16 @@ _UNIT = re.compile(r"/([^/\n]+\.service)(?:/|$)", re.M)
 _ASK = "stop it, and let a systemd unit of its own start it (ExecStart=/path/to/gpustack start ...), then run again"
 
 
-def find(known: set[int], proc: str = "/proc") -> list[dict[str, Any]]:
-    """The records of such processes; those that descend from the ``known`` ones are their units'."""
-    return [_record(pid, words, proc) for pid, words in _processes(proc) if not _descends(pid, known, proc)]
+def find(known: set[int], units: Collection[str] = (), proc: str = "/proc") -> list[dict[str, Any]]:
+    """The records of such processes, without those that descend from the ``known`` ones or run in one of the ``units``.
+
+    A unit that restarts has other processes by now than it was known for.
+    """
+    return [
+        _record(pid, words, proc)
+        for pid, words in _processes(proc)
+        if not _descends(pid, known, proc) and _unit_of(pid, proc) not in units
+    ]
 
 
 def _processes(proc: str) -> Iterator[tuple[int, list[str]]]:

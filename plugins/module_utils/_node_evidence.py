@@ -111,7 +111,8 @@ def units_with_gpustack(state_dir: str, run: RunCommand) -> list[dict[str, Any]]
         keeper = record[_unit_record.KEY]["keeper"]["unit"]
         in_service = keeper["enabled"] or keeper["active"]
         record[_unit_record.KEY]["retired"] = upgraded and not in_service and record["Id"] == begin.get("legacy_id")
-    return found + _loose_process.find(processes)
+    names = {record[_unit_record.KEY]["keeper"]["name"] for record in found}
+    return found + _loose_process.find(processes, names)
 
 
 def divided(
