@@ -54,6 +54,7 @@ _DIST_INFO = re.compile(r"/gpustack-(\d+\.\d+\.\d+)[^/]*\.dist-info$")
 _INTERPRETER = re.compile(r"""\A\#!\s*(?:/usr/bin/env\s+)?(\S+)(?:[^\n]*\n'''exec'\s+"?([^"\s]+))?""")
 #: Where an interpreter has its packages, from the directory above its own: virtual environment, then the system's.
 _PACKAGES = ("lib/python3*/site-packages", "local/lib/python3*/dist-packages", "lib/python3/dist-packages")
+#: Those of root's own `pip install --user`, as a unit without User= sees them.
 _USER_PACKAGES = "/root/.local/lib/python3*/site-packages"
 _READ_LIMIT = 1024 * 1024
 

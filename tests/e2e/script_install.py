@@ -24,6 +24,7 @@ CACHE = "/srv/gpustack-cache"
 ENV_FILE = "/etc/default/gpustack"
 LOG = "/var/log/gpustack.log"
 UNITS = "/etc/systemd/system"
+#: Where pipx puts a program of root's, as upstream's script has it do.
 PIPX = "/root/.local/share/pipx/venvs/gpustack"
 PIP = "/opt/ai"
 SCRIPT_TEXT = f"""\

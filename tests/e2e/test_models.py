@@ -59,9 +59,9 @@ def models_fleet() -> Iterator[Fleet]:
     made = lifecycle.up(options)
     worker = made.host("worker1")
     lay_before_runc(worker)
-    worker.sudo("tee", "/root/vllm", stdin=f"#!/usr/bin/env python3\n{VLLM.read_text()}")
-    worker.exec_root("chmod", "0755", "/root/vllm")
-    worker.exec_root("docker", "cp", "/root/vllm", "gpustack:/usr/local/bin/vllm")
+    worker.sudo("tee", "/run/vllm", stdin=f"#!/usr/bin/env python3\n{VLLM.read_text()}")
+    worker.exec_root("chmod", "0755", "/run/vllm")
+    worker.exec_root("docker", "cp", "/run/vllm", "gpustack:/usr/local/bin/vllm")
     serve(made, COMES_BACK, gpu=0, restart_on_error=True)
     serve(made, STAYS_DOWN, gpu=1, restart_on_error=False)
     with secrets.sampled_arguments(made) as samples:

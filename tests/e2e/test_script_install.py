@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e import outside, playbook, script_install
 from tests.lab import lifecycle
+from tests.lab.api import wait_until
 from tests.lab.fleet import Fleet
 
 FAULT = "FLEETOPS_GPUSTACK_FAULT"
@@ -71,7 +72,13 @@ def test_a_process_that_no_unit_keeps_is_refused(fleet: Fleet, installed: dict[s
     # Without the variables with which the lab built the host.
     worker.exec_root("sh", "-c", f"env -i PATH=/usr/bin:/bin nohup {command} >/dev/null 2>&1 & echo $! >/run/loose")
     pid = worker.exec_root("cat", "/run/loose").strip()
-    time.sleep(3)  # until the shell has become the program
+    # env becomes nohup, and that the program's interpreter.
+    wait_until(
+        "the program",
+        lambda: "python" in worker.exec_root("readlink", f"/proc/{pid}/exe"),
+        timeout=30,
+        way_out="see whether it starts by hand",
+    )
     loose = playbook.run(fleet, "assess.yml")
     worker.exec_root("sh", "-c", f"kill {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.2; done; rm -rf /srv/other")
     script_install.start_unit(worker, unit)

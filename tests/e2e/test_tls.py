@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e import certificates, outside, playbook
 from tests.lab import legacy, lifecycle
-from tests.lab.api import Client
+from tests.lab.api import Client, wait_until
 from tests.lab.fleet import Fleet, Reach
 
 NAME, NAT_NAME = "gpustack.lab.test", "gpustack.nat.test"
@@ -113,24 +113,22 @@ def encrypted(fleet: Fleet) -> str:
 
 def wait_ready(fleet: Fleet, authority: str, since: float) -> None:
     """Until both workers are READY at the port of the certificate; what is noted of them is from then."""
-    deadline = time.monotonic() + 180
-    while True:
-        try:
-            found = secure(fleet, authority).items("/v1/workers")
-        except Exception:
-            found = []
-        ready = {worker["name"]: worker for worker in found if worker["state"] == "ready"}
-        moved = ready.get("worker2", {}).get("ip") == WORKER_OUTSIDE
-        if (
-            set(ready) == {"worker1", "worker2"}
-            and moved
-            and all(legacy.heartbeat(each) > since for each in ready.values())
-            and all(outside.listens(fleet.hosts[name].address, each["port"]) for name, each in ready.items())
-        ):
-            fleet.data["workers"] = [lifecycle.worker_facts(worker) for worker in found]
-            return
-        assert time.monotonic() < deadline, found
-        time.sleep(1)
+
+    def ready() -> list[dict[str, Any]] | None:
+        found = secure(fleet, authority).items("/v1/workers")
+        there = {worker["name"]: worker for worker in found if worker["state"] == "ready"}
+        if set(there) != {"worker1", "worker2"} or there["worker2"]["ip"] != WORKER_OUTSIDE:
+            return None
+        fresh = all(legacy.heartbeat(each) > since for each in there.values())
+        return found if fresh and all(_listens(fleet, each) for each in found) else None
+
+    way_out = "look at the logs of the containers"
+    found = wait_until("both workers to be READY by TLS", ready, legacy.READY_TIMEOUT, way_out)
+    fleet.data["workers"] = [lifecycle.worker_facts(worker) for worker in found]
+
+
+def _listens(fleet: Fleet, worker: dict[str, Any]) -> bool:
+    return outside.listens(fleet.hosts[worker["name"]].address, worker["port"])
 
 
 @pytest.mark.proves("installations", "tls", "2.2.3")
