@@ -5,16 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tests.e2e import outside, playbook
 from tests.lab.fleet import Fleet
-
-
-def failing(host: str) -> dict[str, Any]:
-    """Make the switch of one host fail at its readiness gate."""
-    value = f"{{{{ {{'FLEETOPS_GPUSTACK_FAULT': 'ready:before:raise'}} if inventory_hostname == '{host}' else {{}} }}}}"
-    return {"gpustack_module_environment": value}
 
 
 def test_the_fleet_is_prepared_in_the_afternoon_while_it_serves(fleet: Fleet) -> None:
@@ -30,7 +22,7 @@ def test_the_fleet_is_prepared_in_the_afternoon_while_it_serves(fleet: Fleet) ->
 
 
 def test_a_failed_canary_takes_the_server_back(fleet: Fleet) -> None:
-    failed = playbook.run(fleet, "upgrade.yml", **failing("worker1"))
+    failed = playbook.run(fleet, "upgrade.yml", **playbook.failing("worker1"))
     assert failed.code != 0
     assert failed.said("It was the canary")
     # At night nothing was left to prepare.
@@ -42,7 +34,7 @@ def test_a_failed_canary_takes_the_server_back(fleet: Fleet) -> None:
 
 
 def test_a_later_worker_fails_alone_and_stays_stopped(fleet: Fleet) -> None:
-    failed = playbook.run(fleet, "upgrade.yml", **failing("worker2"))
+    failed = playbook.run(fleet, "upgrade.yml", **playbook.failing("worker2"))
     assert failed.code != 0
     assert failed.recap("failed") == {"server": 0, "worker1": 0, "worker2": 1}
     assert outside.image_of(fleet.host("server")).endswith("v2.2.3")
