@@ -39,7 +39,7 @@ ROWS: dict[str, dict[str, str]] = {
         "postgresql": "Docker, external PostgreSQL, upgraded in place",
         "sqlite_to_postgresql": "Docker, SQLite into an external PostgreSQL",
         "embedded": "server with an embedded worker",
-        "two_workers": "two workers on one host, one with GPUs, one without",
+        "two_workers": "two workers on one host, for GPUs of two vendors",
         "server_and_worker": "server and worker on one host, each in its container",
         "tls": "server with a certificate of a private authority, called by name",
         "nat": "address translation between server and worker, both ways",
