@@ -43,6 +43,7 @@ ROWS: dict[str, dict[str, str]] = {
         "server_and_worker": "server and worker on one host, each in its container",
         "tls": "server with a certificate of a private authority, called by name",
         "nat": "address translation between server and worker, both ways",
+        "oidc": "single sign-on by OIDC",
         "sso": "single sign-on by SAML",
         "unit": "systemd unit around a container",
         "compose": "Compose, watched by Watchtower",
