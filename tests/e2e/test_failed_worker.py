@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.e2e import outside, playbook
 from tests.lab.fleet import Fleet
 
@@ -43,6 +45,7 @@ def test_a_later_worker_fails_alone_and_stays_stopped(fleet: Fleet) -> None:
     assert not outside.is_running(fleet.host("worker2"))
 
 
+@pytest.mark.proves("installations", "bind", "2.2.3")
 def test_the_same_command_brings_it_along(fleet: Fleet) -> None:
     done = playbook.run(fleet, "upgrade.yml")
     assert done.code == 0, done.output[-4000:]
