@@ -118,6 +118,7 @@ options:
   extra_args:
     description:
       - Arguments of C(gpustack start) to add. Secrets are refused, because every process of the host could read them.
+      - With O(state=prepared) and O(prepare_image), the image is asked whether its release takes them.
     type: list
     elements: str
     default: []
