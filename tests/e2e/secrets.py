@@ -53,11 +53,11 @@ def readable_by_others(host: Reach) -> set[str]:
 
 def known(fleet: Fleet) -> dict[str, str]:
     """Every secret that the fleet was filled with, by what it is."""
-    server = fleet.host("server")
+    server, directory = fleet.host("server"), fleet.data.get("data_dir", legacy.DIRECTORY)
     found = {
         "admin password": fleet.data["admin"]["password"],
-        "registration token": server.exec_root("cat", "/data/gpustack/token").strip(),
-        "session key": server.exec_root("cat", "/data/gpustack/jwt_secret_key").strip(),
+        "registration token": server.exec_root("cat", f"{directory}/token").strip(),
+        "session key": server.exec_root("cat", f"{directory}/jwt_secret_key").strip(),
     }
     for key in fleet.data["api_keys"]:
         found[f"API key {key['name']}"] = key["value"]
