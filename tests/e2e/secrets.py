@@ -110,7 +110,7 @@ def assert_none_shown(fleet: Fleet, samples: dict[str, str]) -> None:
     shown = [
         f"{what} in {place}" for place, text in places.items() for what, secret in secrets.items() if secret in text
     ]
-    assert not shown
+    assert not shown, shown
     # The search is worth something only where there was something to search.
     assert all("fleetops" in text or "AnsiballZ" in text or "docker" in text for text in samples.values())
 
