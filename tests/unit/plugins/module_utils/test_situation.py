@@ -66,6 +66,7 @@ class Host:
             "fix_permissions": False,
             "mend_wrecks": False,
             "database_url": None,
+            "database_tools_image": None,
         }
 
     def inspect(self, container: str) -> dict[str, Any] | None:
@@ -323,7 +324,9 @@ def test_a_container_of_the_new_generation(make: Any) -> None:
     assert "no legacy GPUStack" in refusal(host)
 
 
-@pytest.mark.parametrize("url", ["mysql://root:planted@db/x", "postgresql://root:planted@db/x?options=-csearch_path=y"])
+@pytest.mark.parametrize(
+    "url", ["oracle://root:planted@db/x", "postgresql://root:planted@db/x?options=-csearch_path=y"]
+)
 def test_an_external_database_that_cannot_be_followed(make: Any, url: str) -> None:
     message = refusal(make(["--disable-worker", "--database-url", url]))
     assert "upstream's guide" in message or "options that this collection cannot follow" in message
