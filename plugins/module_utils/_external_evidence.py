@@ -72,6 +72,8 @@ def main():
         cursor.execute(query)
         return cursor.fetchall()
 
+    if asked["other"] not in connection.get_server_info().lower():
+        cursor.execute(asked["fresh"])
     for statement in asked["session"]:
         cursor.execute(statement)
     found = rows(asked["facts"])[0][0]
@@ -144,6 +146,8 @@ def _question(target: _database_url.DatabaseUrl) -> tuple[str, dict[str, Any]]:
         session = (*_mysql.SESSION, _mysql.READ_ONLY)
         return _MYSQL_SCRIPT, {
             "connect": connect,
+            "other": _mysql.MARIADB,
+            "fresh": _mysql.FRESH_STATISTICS,
             "session": session,
             "facts": _mysql.FACTS,
             "columns": _mysql.COLUMNS,

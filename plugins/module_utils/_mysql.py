@@ -5,7 +5,7 @@
 """Connections to an external MySQL: for reading, and to make databases.
 
 A connection answers like one of psycopg, as far as this collection uses that: SQL with quoted names (`ANSI_QUOTES`),
-JSON parsed, truth values as such, times without a zone in UTC.
+JSON parsed, truth values as such, times without a zone as GPUStack has them.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 60
 LOCK_SECONDS = 10
 
-#: A session that sees one moment per transaction, and counts the next row's number anew instead of by statistics.
+#: A session that sees one moment per transaction. It keeps the server's time zone, as GPUStack's own do: those write UTC
+#: without saying so, and only in the same zone is it UTC that is read.
 SESSION = (
-    "SET SESSION time_zone = '+00:00'",
     "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'ANSI_QUOTES')",
     f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 )
 READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
-#: MySQL alone has it, and a legacy server of 0.7.1 runs on nothing else; see _external_mysql_rules.
+#: MySQL alone has it; others are to be refused by their name (_external_mysql_rules), not to fail of this.
 FRESH_STATISTICS = "SET SESSION information_schema_stats_expiry = 0"
+MARIADB = "mariadb"
 
 #: One JSON object: what an upgrade in place needs to know of the server, the database and the user's rights.
 FACTS = """
@@ -207,7 +208,7 @@ class Connection:
 
 def connect_external(url: DatabaseUrl) -> Connection:
     """A connection in which every transaction is read-only and sees one moment."""
-    return _connected(url, url.name, autocommit=False, statements=(*SESSION, FRESH_STATISTICS, READ_ONLY))
+    return _connected(url, url.name, autocommit=False, statements=(*SESSION, READ_ONLY))
 
 
 def connect_to_change(url: DatabaseUrl) -> Connection:
@@ -233,6 +234,8 @@ def _connected(url: DatabaseUrl, name: str | None, autocommit: bool, statements:
             conv=_decoders(pymysql),
         )
         with connection.cursor() as cursor:
+            if MARIADB not in connection.get_server_info().lower():
+                cursor.execute(FRESH_STATISTICS)
             for statement in statements:
                 cursor.execute(statement)
     # RuntimeError: a password of caching_sha2_password without TLS wants a further library.

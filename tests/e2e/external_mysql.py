@@ -19,7 +19,7 @@ USER = "gpustack"
 #: The underscore and what follows it have a meaning in the patterns of grants.
 NAME = "gpu_stack"
 _SOCKET = "/srv/database/mysqld.sock"
-#: Times of a zone of its own, so that nothing goes well by chance.
+#: Its time zone is not UTC, so that nothing goes well by chance.
 _SERVE = f"""
 set -e
 useradd --system mysql
