@@ -1,7 +1,9 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A throw-away container of the new image, beside the serving legacy one: which release is it, which GPUs does it see?
+"""A throw-away container of the new image, beside the serving legacy one: which release is it, what does it take?
+
+It is asked for the GPUs that it sees, and whether its `gpustack start` takes the operator's own arguments.
 
 It has no network and none of the data, so nothing that serves can notice it. Its first process is a `sleep` that
 bounds everything asked of it: when that ends, the container ends, and so does a question that hangs.
@@ -12,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from typing import Any, Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple, Sequence
 
 LABEL = "fleetops.gpustack.trial"
 # Whose trial it is: of several containers that share a machine, each is tried on its own, at the same time.
@@ -22,6 +24,17 @@ MEBIBYTE = 1024 * 1024
 # What `gpustack version` prints, at a five-hundredth of its cost: that command loads the whole server first.
 VERSION_COMMAND = ["python3", "-c", "import gpustack; print(gpustack.__version__)"]
 DETECT_COMMAND = ["gpustack-runtime", "detect", "--format", "json"]
+# The parser of `gpustack start` as each release from 2.0.0 on makes it (cmd/start.py, setup_start_cmd). It loads the
+# whole server, which takes seconds.
+_PARSE = """\
+import argparse, sys
+from gpustack.cmd.start import setup_start_cmd
+parser = argparse.ArgumentParser()
+setup_start_cmd(parser.add_subparsers())
+parser.parse_args(["start", *sys.argv[1:]])
+"""
+# How argparse ends where it does not take an argument.
+_REFUSED = 2
 # gpustack-runtime clears the screen before it prints.
 _TERMINAL_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -39,14 +52,22 @@ class Answer(NamedTuple):
 
 
 def ask(
-    client: Any, image: str, run_id: str, flags: dict[str, Any] | None, detect: bool, owner: str = ""
+    client: Any,
+    image: str,
+    run_id: str,
+    flags: dict[str, Any] | None,
+    detect: bool,
+    owner: str = "",
+    arguments: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The image's version and, when `detect` is set, the GPUs that it sees under these flags.
 
-    `owner` tells the trials of several installations on one machine apart.
+    `owner` tells the trials of several installations on one machine apart. `arguments` are those of the operator.
     """
     with container(client, image, run_id, (flags or {}) if detect else {}, owner) as made:
         version = parse_version(question(client, made, VERSION_COMMAND))
+        if arguments:
+            check_arguments(execute(client, made, ["python3", "-c", _PARSE, *arguments], "gpustack start"), version)
         gpus = None
         if detect:
             gpus = parse_gpus(question(client, made, DETECT_COMMAND))
@@ -58,6 +79,17 @@ def parse_version(answer: Answer) -> str:
     if not re.match(r"v?\d+\.\d+\.\d+", version):
         raise TrialError(f"the image calls its GPUStack {version!r}, which is no release; name a released image")
     return version.lstrip("v")
+
+
+def check_arguments(answer: Answer, version: str) -> None:
+    """Insist on arguments that the release's own parser takes."""
+    if answer.status == _REFUSED:
+        cause = _tail(answer.errors).rpartition("error: ")[2]
+        raise TrialError(
+            f"GPUStack {version} does not take gpustack_extra_args: {cause}. Correct them; `gpustack start --help` in "
+            "a container of the image lists what it takes"
+        )
+    _require_success(answer, "gpustack start")
 
 
 def parse_gpus(answer: Answer) -> list[dict[str, Any]]:
@@ -161,21 +193,31 @@ def _assert_runtime(container: Any, runtime: str | None) -> None:
 
 
 def question(client: Any, container: Any, command: list[str], called: str | None = None) -> Answer:
-    """The answer to a command; `called` names one that is no sight for a person."""
+    """The answer to a command that has to succeed; `called` names one that is no sight for a person."""
+    asked = called or " ".join(command)
+    answer = execute(client, container, command, asked)
+    _require_success(answer, asked)
+    return answer
+
+
+def execute(client: Any, container: Any, command: list[str], called: str) -> Answer:
+    """How a command ended."""
     execution = client.api.exec_create(container.id, command)["Id"]
     output, errors = client.api.exec_start(execution, demux=True)
     status = client.api.exec_inspect(execution)["ExitCode"]
-    answer = Answer(status, _text(output), _text(errors))
-    asked = called or " ".join(command)
     container.reload()
     if container.status != "running":
         raise TrialError(
-            f"`{asked}` in the image gave no answer within {TRIAL_SECONDS} s; run it by hand in a container with the "
+            f"`{called}` in the image gave no answer within {TRIAL_SECONDS} s; run it by hand in a container with the "
             "same flags to see where it hangs"
         )
-    if status != 0:
-        raise TrialError(f"`{asked}` in the image ended with {status}: {_tail(answer.errors or answer.output)}")
-    return answer
+    return Answer(status, _text(output), _text(errors))
+
+
+def _require_success(answer: Answer, called: str) -> None:
+    if answer.status != 0:
+        said = _tail(answer.errors or answer.output)
+        raise TrialError(f"`{called}` in the image ended with {answer.status}: {said}")
 
 
 def _text(content: bytes | None) -> str:

@@ -143,6 +143,12 @@ _FAILURES: tuple[_Rule, ...] = (
         _SEE_LOG,
     ),
     _rule(r"rc\.init: fatal: stopping the container", FAILURE, "the container stops itself", _SEE_LOG),
+    _rule(
+        r"Failed to get OpenID configuration: ",
+        FAILURE,
+        "the provider of single sign-on (oidc_issuer) does not answer the container, which asks it before it serves",
+        "see from the server's host whether the address in the log answers, and that v2 trusts its certificate",
+    ),
     _rule(r"fatal: hook .*prerun.* exited", FAILURE, "the start-up check of the container failed", _SEE_LOG),
     _rule(r"Failed to pre-check the configuration: ", FAILURE, "the start-up check of the container failed", _SEE_LOG),
     _rule(

@@ -39,7 +39,7 @@ def left(
     proven = held_to is not None and _is_proven(view) and _image.meets(held_to, image["id"], image["repo_digests"])
     taken = _takes_schema(view)
     # A preparation notes all that it proved at once.
-    proven = proven and taken and (not view.is_external or _is_rehearsed(view))
+    proven = proven and taken and _takes_arguments(view) and (not view.is_external or _is_rehearsed(view))
     gpus = list((worker or {}).get("gpus") or [])
     needed = {
         "libraries": bool(
@@ -75,6 +75,12 @@ def _takes_schema(view: HostView) -> bool:
     """Whether that was tried, where it has to be."""
     note, database = view.node["prepared"] or {}, view.database or {}
     return not _is_old(view) or note.get("schema") == _prepared.schema_proof(database["schema_head"])
+
+
+def _takes_arguments(view: HostView) -> bool:
+    """Whether the image took the operator's own arguments; there is nothing to try without any."""
+    wanted = [str(argument) for argument in view.settings.choice(view.name, "extra_args") or []]
+    return wanted == ((view.node["prepared"] or {}).get("arguments") or [])
 
 
 def _is_rehearsed(view: HostView) -> bool:

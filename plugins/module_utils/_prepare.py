@@ -21,6 +21,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _image,
     _legacy_image,
     _libraries,
+    _options,
     _os_errors,
     _parity,
     _prepared,
@@ -41,6 +42,7 @@ EXPECTED = (
     _image.ImageError,
     _gpu_trial.TrialError,
     _legacy_image.LegacyImageError,
+    _options.OptionsError,
     _raised_snapshot.RaiseError,
     _runner_images.RunnerImageError,
     _snapshot.SnapshotError,
@@ -208,12 +210,16 @@ def _save_legacy_image(
 def _try_image(
     params: Mapping[str, Any], reader: DockerReader, result: dict[str, Any], run_command: RunCommand
 ) -> None:
-    """Ask the image for its release and, where asked to, what it makes of GPUs and database; note what that proves."""
+    """Ask the image for its release, and what it makes of arguments, GPUs and database; note what that proves."""
     client = Engine(params["docker_host"]).client
     image = result["image"]
     _prepared.forget(params["state_dir"])
     owner = params["state_dir"]  # of several containers on one machine each has a state directory of its own
-    answers = _gpu_trial.ask(client, image["id"], params["run_id"], params["gpu"], params["prepare_trial"], owner)
+    arguments = params["extra_args"]
+    _options.check_extra_arguments(arguments)
+    answers = _gpu_trial.ask(
+        client, image["id"], params["run_id"], params["gpu"], params["prepare_trial"], owner, arguments
+    )
     image["version"] = answers["version"]
     result["gpus"] = answers["gpus"]
     _image.check_version(image["reference"], answers["version"], params["release"])
@@ -222,7 +228,7 @@ def _try_image(
     schema = _try_schema(params, reader, client, result) if params["prepare_schema"] else None
     rehearsed = _rehearse(params, result) if params["prepare_database"] else None
     trial = _trial(params, run_command) if params["prepare_trial"] else None
-    _prepared.write(params["state_dir"], image, trial, schema=schema, database=rehearsed)
+    _prepared.write(params["state_dir"], image, trial, schema=schema, database=rehearsed, arguments=arguments)
 
 
 def _try_schema(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
 
@@ -40,12 +40,14 @@ def write(
     trial: Mapping[str, Any] | None,
     schema: Mapping[str, Any] | None = None,
     database: Mapping[str, Any] | None = None,
+    arguments: Sequence[str] = (),
 ) -> None:
     """Note an image with the release found in it, and what was tried with it.
 
-    That is the circumstances of a GPU trial, the schema of a database, and the upgrade of an external one.
+    That is the circumstances of a GPU trial, the schema of a database, the upgrade of an external one, and the
+    operator's own arguments.
     """
-    note = {"image": image_proof(image["id"], image["version"]), "trial": trial}
+    note = {"image": image_proof(image["id"], image["version"]), "trial": trial, "arguments": list(arguments)}
     write_atomically(path(state_dir), {**note, "schema": schema, "database": database})
 
 

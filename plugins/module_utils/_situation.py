@@ -24,6 +24,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _image,
     _journal,
     _layer,
+    _left_stopped,
     _recreate,
     _releases,
     _server_database,
@@ -81,7 +82,8 @@ def assess(params: Mapping[str, Any], needs_image: bool) -> Situation:
     if outcome in ("unfinished", "failed"):
         return _interrupted(params, reader, inspect, own, needs_image)
     legacy = _legacy_record(params, inspect)
-    attempt = _with_unit_as_it_was(_new_attempt(params, reader, legacy), own, outcome)
+    fresh = _new_attempt(params, reader, legacy)
+    attempt, legacy = _left_stopped.as_before(fresh, legacy, own, outcome, inspect, params["run_command"])
     _refuse_used_run_id(params, entries, reader)
     return _to_switch(params, reader, BEGIN, attempt, legacy, needs_image, [])
 
@@ -190,16 +192,6 @@ def _new_attempt(params: Mapping[str, Any], reader: DockerReader, legacy: Mappin
         tools_image=params["database_tools_image"] or "",
         fills=bool(params["database_url"]) and facts["server"] is not None,
     )
-
-
-def _with_unit_as_it_was(attempt: Attempt, own: list[dict[str, Any]], outcome: str) -> Attempt:
-    """A unit that an attempt which failed has left disabled and stopped, as a 0.x worker's is, was not so by itself."""
-    if not attempt.is_unit or outcome != "restored" or attempt.was_running or (attempt.unit or {}).get("enabled"):
-        return attempt
-    earlier = from_entries(own)
-    if earlier.legacy_id != attempt.legacy_id:
-        return attempt
-    return attempt.replaced(kept_by={**attempt.kept_by, "unit": earlier.unit})
 
 
 def _supervisors_of(reader: DockerReader, legacy: Mapping[str, Any], run: RunCommand) -> list[dict[str, Any]]:

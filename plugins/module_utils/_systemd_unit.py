@@ -102,6 +102,11 @@ def in_use(unit: Unit) -> bool:
     return unit.enabled or unit.active or not known or bool(_others(unit))
 
 
+def is_loaded(name: str, run: RunCommand) -> bool:
+    """Whether systemd knows a unit of this name."""
+    return read(name, run).properties.get("LoadState") == "loaded"
+
+
 def facts(unit: Unit) -> dict[str, Any]:
     """What a switch has to know in order to put the unit back as it was; whether it makes and removes the container."""
     commands = list(_commands(unit))

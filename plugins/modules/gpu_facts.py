@@ -23,22 +23,12 @@ requirements:
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
   - fleetops.gpustack.attributes.info_module
+  - fleetops.gpustack.docker
+  - fleetops.gpustack.gpu_evidence
 attributes:
   facts:
     description: Returns an C(ansible_facts) dictionary.
     support: full
-options:
-  gpu_sources:
-    description:
-      - Further places to look for evidence of accelerators, as the filter P(fleetops.gpustack.gpu_sources#filter) lists
-        them from vendor files. What the shipped vendors need is always looked at.
-    type: dict
-    default: {}
-  docker_host:
-    description:
-      - The unix socket of the host's Docker engine.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: fleetops.gpustack.node_info
   - plugin: fleetops.gpustack.gpu_runtime

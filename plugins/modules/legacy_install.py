@@ -21,6 +21,7 @@ requirements:
   - The Docker SDK for Python, or the private virtual environment that M(fleetops.gpustack.node) builds.
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
+  - fleetops.gpustack.docker
 attributes:
   check_mode:
     support: full
@@ -95,11 +96,6 @@ options:
       - Directory in which this collection keeps journal, lock, notes and its private virtual environment.
     type: path
     default: /var/lib/fleetops-gpustack
-  docker_host:
-    description:
-      - The unix socket of the host's Docker engine.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: fleetops.gpustack.database_restore
   - module: fleetops.gpustack.node

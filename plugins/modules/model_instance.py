@@ -21,6 +21,7 @@ requirements:
   - Python 3.8 or newer, with its standard library.
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
+  - fleetops.gpustack.docker
 attributes:
   check_mode:
     support: full
@@ -56,11 +57,6 @@ options:
       - Name of the server's container, from which the address of its API is taken.
     type: str
     required: true
-  docker_host:
-    description:
-      - The unix socket of the host's Docker engine.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: fleetops.gpustack.fleet_info
 """

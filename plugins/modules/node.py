@@ -26,6 +26,8 @@ requirements:
     missing, and the other states use that.
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
+  - fleetops.gpustack.docker
+  - fleetops.gpustack.gpu_evidence
 attributes:
   check_mode:
     support: full
@@ -117,6 +119,7 @@ options:
   extra_args:
     description:
       - Arguments of C(gpustack start) to add. Secrets are refused, because every process of the host could read them.
+      - With O(state=prepared) and O(prepare_image), the image is asked whether its release takes them.
     type: list
     elements: str
     default: []
@@ -156,12 +159,6 @@ options:
     type: str
     choices: [exact, at_least, vendor]
     default: exact
-  gpu_sources:
-    description:
-      - Further places to look for evidence of accelerators, as the filter P(fleetops.gpustack.gpu_sources#filter) lists
-        them from vendor files. What the shipped vendors need is always looked at.
-    type: dict
-    default: {}
   worker_name:
     description:
       - The name under which the server knows this worker.
@@ -340,11 +337,6 @@ options:
       - Registry that 2.x puts before the references of runner images without one, its
         C(--system-default-container-registry).
     type: str
-  docker_host:
-    description:
-      - The unix socket of the host's Docker engine.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: fleetops.gpustack.node_info
   - module: fleetops.gpustack.fleet_info

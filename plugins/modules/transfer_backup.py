@@ -26,6 +26,7 @@ requirements:
     mode.
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
+  - fleetops.gpustack.docker
 attributes:
   check_mode:
     support: full
@@ -100,11 +101,6 @@ options:
       - Directory in which this collection keeps its lock and its private virtual environment.
     type: path
     default: /var/lib/fleetops-gpustack
-  docker_host:
-    description:
-      - The unix socket of the host's Docker engine.
-    type: str
-    default: unix:///var/run/docker.sock
 seealso:
   - module: fleetops.gpustack.transfer_info
   - module: fleetops.gpustack.transfer_push

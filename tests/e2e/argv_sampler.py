@@ -9,6 +9,7 @@ Left out are processes inside containers of the legacy image: their arguments ar
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,7 +29,8 @@ def legacy_containers() -> set[str]:
         text=True,
         check=True,
     )
-    return {line.split()[0] for line in listed.stdout.splitlines() if ":v0." in line}
+    # Tags have no "v" before 0.4.
+    return {line.split()[0] for line in listed.stdout.splitlines() if re.search(r":v?0\.", line)}
 
 
 def due(looks: dict[str, int]) -> list[str]:

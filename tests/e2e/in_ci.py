@@ -29,6 +29,7 @@ TURNS = {
     "test_mounts.py": 7,
     "test_resume.py": 7,
     "test_old_releases.py": 14,
+    "test_oldest_servers.py": 14,
     "test_older_servers.py": 11,
     "test_rollback.py": 16,
     "test_script_install.py": 14,

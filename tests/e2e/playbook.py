@@ -107,6 +107,12 @@ def run(fleet: Fleet, playbook: str, *arguments: str, playbooks: Path = PLAYBOOK
     return Run(done.returncode, output, json.loads(report.read_text()) if report.exists() else {})
 
 
+def failing(host: str, point: str = "ready:before:raise") -> dict[str, Any]:
+    """The variables of a run in which a fault hits one host; where none is named, at its readiness gate."""
+    value = f"{{{{ {{'FLEETOPS_GPUSTACK_FAULT': '{point}'}} if inventory_hostname == '{host}' else {{}} }}}}"
+    return {"gpustack_module_environment": value}
+
+
 def go_back(fleet: Fleet, folder: Path) -> Run:
     """Take the server back by a playbook of somebody's own, in a folder of its own that finds this collection."""
     (folder / "go_back.yml").write_text(GO_BACK)

@@ -17,7 +17,6 @@ from tests.lab import legacy
 from tests.lab.fleet import Fleet
 
 ENV_FILE = "/etc/gpustack-further.env"
-IMAGE = "gpustack/gpustack:v0.7.1-cpu"
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,9 @@ class Worker:
     host: str
     container: str
     arguments: tuple[str, ...] = ()
+    image: str = "gpustack/gpustack:v0.7.1-cpu"
+    #: Options of `docker run` by which it gets GPUs.
+    flags: tuple[str, ...] = ()
 
     @property
     def data_dir(self) -> str:
@@ -35,15 +37,15 @@ class Worker:
 
 
 def start(fleet: Fleet, worker: Worker) -> None:
-    """Start a legacy worker without GPUs; its token comes from a file, so that no argument of ours holds it."""
+    """Start a legacy worker; its token comes from a file, so that no argument of ours holds it."""
     host = fleet.host(worker.host)
     token = fleet.host("server").exec_root("cat", f"{outside.DATA_DIR}/token").strip()
     planted = [f"{name}={value}" for name, value in legacy.PLANTED_ENVIRONMENT.items()]
     host.run(f"sudo tee {ENV_FILE} >/dev/null", stdin="\n".join([*planted, f"GPUSTACK_TOKEN={token}"]) + "\n")
     host.exec_root("chmod", "0600", ENV_FILE)
     command = ["docker", "run", "--detach", "--name", worker.container, "--restart=unless-stopped", "--network=host"]
-    command += [f"--env-file={ENV_FILE}", "--volume", f"{worker.data_dir}:/var/lib/gpustack", IMAGE]
-    command += ["--server-url", fleet.data["server_url"], "--worker-ip", host.host.address]
+    command += [f"--env-file={ENV_FILE}", "--volume", f"{worker.data_dir}:/var/lib/gpustack", *worker.flags]
+    command += [worker.image, "--server-url", fleet.data["server_url"], "--worker-ip", host.host.address]
     host.exec_root(*command, "--worker-name", worker.name, *worker.arguments)
 
 

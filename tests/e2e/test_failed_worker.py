@@ -5,16 +5,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import pytest
 
 from tests.e2e import outside, playbook
 from tests.lab.fleet import Fleet
-
-
-def failing(host: str) -> dict[str, Any]:
-    """Make the switch of one host fail at its readiness gate."""
-    value = f"{{{{ {{'FLEETOPS_GPUSTACK_FAULT': 'ready:before:raise'}} if inventory_hostname == '{host}' else {{}} }}}}"
-    return {"gpustack_module_environment": value}
 
 
 def test_the_fleet_is_prepared_in_the_afternoon_while_it_serves(fleet: Fleet) -> None:
@@ -30,7 +24,7 @@ def test_the_fleet_is_prepared_in_the_afternoon_while_it_serves(fleet: Fleet) ->
 
 
 def test_a_failed_canary_takes_the_server_back(fleet: Fleet) -> None:
-    failed = playbook.run(fleet, "upgrade.yml", **failing("worker1"))
+    failed = playbook.run(fleet, "upgrade.yml", **playbook.failing("worker1"))
     assert failed.code != 0
     assert failed.said("It was the canary")
     # At night nothing was left to prepare.
@@ -42,7 +36,7 @@ def test_a_failed_canary_takes_the_server_back(fleet: Fleet) -> None:
 
 
 def test_a_later_worker_fails_alone_and_stays_stopped(fleet: Fleet) -> None:
-    failed = playbook.run(fleet, "upgrade.yml", **failing("worker2"))
+    failed = playbook.run(fleet, "upgrade.yml", **playbook.failing("worker2"))
     assert failed.code != 0
     assert failed.recap("failed") == {"server": 0, "worker1": 0, "worker2": 1}
     assert outside.image_of(fleet.host("server")).endswith("v2.2.3")
@@ -51,6 +45,7 @@ def test_a_later_worker_fails_alone_and_stays_stopped(fleet: Fleet) -> None:
     assert not outside.is_running(fleet.host("worker2"))
 
 
+@pytest.mark.proves("installations", "bind", "2.2.3")
 def test_the_same_command_brings_it_along(fleet: Fleet) -> None:
     done = playbook.run(fleet, "upgrade.yml")
     assert done.code == 0, done.output[-4000:]

@@ -158,6 +158,11 @@ ASSESSED = {
 
 # Found by prepare, beside the serving legacy containers; the code is a part of the message.
 PREPARED = {
+    "argument of no release": Spoilt(
+        "2.2.3 does not take gpustack_extra_args: unrecognized arguments: --ray-prt-range",
+        "worker2",
+        variables={"gpustack_extra_args": ["--ray-prt-range", "42000-42999"]},
+    ),
     "image not to be had": Spoilt(
         "image gpustack/gpustack:v9.9.9 could not be pulled", variables={"gpustack_image": "gpustack/gpustack:v9.9.9"}
     ),

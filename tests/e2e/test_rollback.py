@@ -41,12 +41,6 @@ def before(fleet: Fleet) -> dict[str, dict[str, Any]]:
     return outside.definitions(fleet)
 
 
-def failing_at(point: str, host: str) -> dict[str, Any]:
-    """A fault on one host of the run."""
-    value = f"{{{{ {{'FLEETOPS_GPUSTACK_FAULT': '{point}'}} if inventory_hostname == '{host}' else {{}} }}}}"
-    return {"gpustack_module_environment": value}
-
-
 def images(fleet: Fleet) -> dict[str, bool]:
     """Whether each host's installation is the legacy one."""
     return {name: outside.is_legacy(fleet.host(name)) for name in fleet.hosts}
@@ -71,7 +65,7 @@ def assert_back(fleet: Fleet, before: dict[str, dict[str, Any]]) -> None:
 def test_a_failed_canary_takes_the_server_back_and_nobody_is_asked(
     fleet: Fleet, before: dict[str, dict[str, Any]]
 ) -> None:
-    failed = playbook.run(fleet, "upgrade.yml", **failing_at("ready:before:raise", "worker1"))
+    failed = playbook.run(fleet, "upgrade.yml", **playbook.failing("worker1"))
     assert failed.code != 0
     assert failed.said("It was the canary")
     assert_back(fleet, before)
@@ -80,7 +74,7 @@ def test_a_failed_canary_takes_the_server_back_and_nobody_is_asked(
 def test_a_worker_that_failed_and_stayed_stopped_serves_again_after_the_way_back(
     fleet: Fleet, before: dict[str, dict[str, Any]]
 ) -> None:
-    failed = playbook.run(fleet, "upgrade.yml", **failing_at("ready:before:raise", "worker2"))
+    failed = playbook.run(fleet, "upgrade.yml", **playbook.failing("worker2"))
     assert failed.code != 0
     assert images(fleet) == {"server": False, "worker1": False, "worker2": True, "worker3": False}
     assert not outside.is_running(fleet.host("worker2"))
@@ -95,7 +89,7 @@ def test_a_finalized_upgrade_with_people_s_changes_is_taken_back_only_when_that_
 ) -> None:
     server = fleet.host("server")
     # The module is killed right after the legacy server has stopped: this is the moment to note its bytes.
-    killed = playbook.run(fleet, "upgrade.yml", **failing_at("stop:after:kill", "server"))
+    killed = playbook.run(fleet, "upgrade.yml", **playbook.failing("server", "stop:after:kill"))
     assert killed.code != 0
     stopped = outside.sha256(server, *DATABASE)
     assert DATABASE[0] in stopped
@@ -127,7 +121,7 @@ def test_a_finalized_upgrade_with_people_s_changes_is_taken_back_only_when_that_
     worker.exec_root("docker", "image", "rm", "--force", image)
 
     # The way back is cut off just before the legacy server starts: its bytes are those of its stop.
-    cut = playbook.run(fleet, "rollback.yml", **ACCEPTED, **failing_at("undo_start:before:kill", "server"))
+    cut = playbook.run(fleet, "rollback.yml", **ACCEPTED, **playbook.failing("server", "undo_start:before:kill"))
     assert cut.code != 0
     assert outside.sha256(server, *DATABASE) == stopped
     assert images(fleet) == {"server": True, "worker1": False, "worker2": False, "worker3": False}

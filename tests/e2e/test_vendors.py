@@ -1,26 +1,18 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A worker of another vendor, and one that was restricted to some of its GPUs, upgraded with the whole fleet.
-
-Stand-ins, because there is no such hardware: device nodes of an Ascend host that lead nowhere, and its runtime as
-another name of runc. Its legacy worker lists no NPUs for that reason, and neither does v2's.
-"""
+"""A worker of another vendor, and one that was restricted to some of its GPUs, upgraded with the whole fleet."""
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 import pytest
 
-from tests.e2e import outside, playbook, secrets
+from tests.e2e import ascend, outside, playbook, secrets
 from tests.lab import legacy
 from tests.lab.fleet import Fleet, Reach
-
-NODES = ("davinci0", "davinci1", "davinci_manager", "devmm_svm", "hisi_hdc")
-RUNTIMES = {"runtimes": {"ascend": {"path": "runc"}}}
 
 
 def replace_container(host: Reach, image: str, *flags: str) -> None:
@@ -32,22 +24,13 @@ def replace_container(host: Reach, image: str, *flags: str) -> None:
     host.exec_root("docker", "run", "-d", "--name", "gpustack", *options, "-v", volume, image, *old["Config"]["Cmd"])
 
 
-def make_ascend(host: Reach) -> None:
-    """A host with two NPUs, and the documented container on it."""
-    for name in NODES:
-        host.exec_root("mknod", f"/dev/{name}", "c", "1", "3")
-    host.exec_root("sh", "-c", f"echo '{json.dumps(RUNTIMES)}' > /etc/docker/daemon.json")
-    host.exec_root("systemctl", "restart", "docker")
-    host.exec_root("docker", "tag", "gpustack/gpustack:v0.7.1-cpu", "gpustack/gpustack:v0.7.1-npu")
-    replace_container(host, "gpustack/gpustack:v0.7.1-npu", *(f"--device=/dev/{name}" for name in NODES))
-
-
 @pytest.fixture(scope="module")
 def vendors(fleet: Fleet) -> Fleet:
     """The fleet with an Ascend worker, and an NVIDIA worker that has one of the two GPUs of its host."""
     since = time.time()
     with secrets.unsampled(fleet):
-        make_ascend(fleet.host("worker2"))
+        ascend.equip(fleet.host("worker2"))
+        replace_container(fleet.host("worker2"), ascend.IMAGE, *ascend.FLAGS)
         replace_container(fleet.host("worker1"), "gpustack/gpustack:v0.7.1", "--gpus", '"device=1"')
     legacy.wait_ready(fleet.admin(), {"worker1", "worker2"}, since)
     return fleet

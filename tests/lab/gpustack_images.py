@@ -106,7 +106,10 @@ def _v2_2(day: str) -> V2:
 
 # The day is the release day plus three: dependencies that were pinned by date must have been there.
 RELEASES: dict[str, Old | Legacy | V2] = {
+    "0.1.2": Old("2024-08-31", "old", ("0.1.2",)),
+    "0.2.1": Old("2024-09-20", "old", ("0.2.1",)),
     "0.3.2": Old("2024-11-04", "old", ("0.3.2",)),
+    "0.4.1": Old("2024-12-16", "old", ("v0.4.1", "v0.4.1-cpu")),
     "0.5.1": Old("2025-02-15", "old", ("v0.5.1", "v0.5.1-cpu")),
     "0.6.2": Old("2025-06-13", "old-tini", ("v0.6.2", "v0.6.2-cpu")),
     "0.7.0": Legacy("2025-07-28"),

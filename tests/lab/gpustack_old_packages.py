@@ -18,7 +18,7 @@ from tests.lab import gpustack_packages
 from tests.lab.errors import LabError
 
 PLATFORM = "x86_64-manylinux_2_36"
-#: A tool, and how `tools_manager.py` of 0.1 to 0.6 names the version that it wants of it.
+#: A tool, and how `tools_manager.py` of 0.3 to 0.6 names the version that it wants of it.
 VERSIONS = {
     "llama-box": r'(?:BUILTIN_LLAMA_BOX_VERSION|def download_llama_box\(self\):\n +version) = "(.+)"',
     "gguf-parser": r'(?:BUILTIN_GGUF_PARSER_VERSION|def download_gguf_parser\(self\):\n +version) = "(.+)"',
@@ -44,12 +44,14 @@ def install(release: str, day: str, root: Path) -> None:
 def _install_tools(package: Path) -> None:
     """Put the stand-ins where a worker of these releases keeps its downloads, with the versions that it looks for."""
     target = package / "third_party" / "bin"
-    source = (package / "worker" / "tools_manager.py").read_text()
-    versions = {}
+    manager = package / "worker" / "tools_manager.py"
+    if not manager.exists():
+        return  # up to 0.2 the wheel carries the tools
+    source, versions = manager.read_text(), {}
     for tool, pattern in VERSIONS.items():
         found = re.search(pattern, source)
         if found is None:
-            continue  # 0.1 has no such tool, or carries it in the wheel
+            continue  # not every release has each of them
         versions[tool] = found[1]
         (target / tool).mkdir(parents=True, exist_ok=True)
         gpustack_packages._install_program(gpustack_packages.TOOLS / tool, target / tool / tool)

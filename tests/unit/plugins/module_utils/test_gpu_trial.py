@@ -68,6 +68,19 @@ def test_an_image_of_an_unreleased_gpustack() -> None:
         _gpu_trial.parse_version(_gpu_trial.Answer(0, "main\n", ""))
 
 
+def test_arguments_that_the_release_does_not_take_are_named() -> None:
+    # As argparse ends in the image of 2.2.3.
+    errors = "usage: -c [-h] {start} ...\n-c: error: unrecognized arguments: --api-prt 3000\n"
+    with pytest.raises(_gpu_trial.TrialError, match=r"2\.2\.3 does not take gpustack_extra_args: unrecog.*--api-prt"):
+        _gpu_trial.check_arguments(_gpu_trial.Answer(2, "", errors), "2.2.3")
+    _gpu_trial.check_arguments(_gpu_trial.Answer(0, "", "a warning"), "2.2.3")
+
+
+def test_an_image_that_cannot_be_asked_for_its_arguments_says_why() -> None:
+    with pytest.raises(_gpu_trial.TrialError, match="`gpustack start` in the image ended with 1: ImportError: none"):
+        _gpu_trial.check_arguments(_gpu_trial.Answer(1, "", "ImportError: none\n"), "2.2.3")
+
+
 def test_flags_become_options_and_empty_ones_are_left_to_the_engine() -> None:
     flags = {
         "runtime": "nvidia",

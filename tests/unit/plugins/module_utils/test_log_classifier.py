@@ -70,6 +70,7 @@ def first_start(text):
         ("LookupError: 'OLLAMA_LIBRARY' is not among the defined enum values", log.FAILURE),
         ("Worker with name 'b' already exists.", log.FAILURE),
         ("Token is required when running as a worker", log.FAILURE),
+        ("Failed to get OpenID configuration: timed out. Please check the issuer URL", log.FAILURE),
         ("[INFO] No migration data dir specified, skipping.", log.EMPTY_START),
         ("[INFO] Migration already completed previously. Skipping.", log.EMPTY_START),
         (

@@ -182,3 +182,21 @@ def test_workers_that_follow_later_are_held_to_what_the_upgraded_server_runs(run
     assert planned(fleet)["pin"] == running
     assert left(fleet, "s") == set()
     assert left(fleet, "w1") == (set() if running == "sha256:1" else {"version"})
+
+
+ARGUMENTS = ["--ray-port-range", "42000-42999"]
+
+
+def with_arguments(fleet: Fleet) -> set[str]:
+    choices = {**NVIDIA, "w1": {**NVIDIA["w1"], "extra_args": ARGUMENTS}}
+    plan = _plan.make_plan(fleet, plan_evidence.settings(choices=choices))
+    return {part for part, needed in plan["hosts"]["w1"]["prepare"].items() if needed}
+
+
+def test_arguments_of_the_operator_want_the_image_s_opinion_once() -> None:
+    fleet = prepared()
+    assert with_arguments(fleet) == {"version"}
+    fleet["w1"]["prepared"]["arguments"] = ARGUMENTS
+    assert with_arguments(fleet) == set()
+    # Without them, the note speaks of another container.
+    assert left(fleet, "w1") == {"version"}

@@ -123,6 +123,7 @@ class Host:
             "gpu_gate": "exact",
             "gpu_sources": {"paths": ["/opt/exa"]},
             "backup_dir": str(tmp_path / "backups"),
+            "extra_args": [],
             "prepare_libraries": True,
             "prepare_image": True,
             "prepare_trial": True,
@@ -141,11 +142,16 @@ class Host:
         libraries = {"changed": False, "actions": [], "python": sys.executable, "versions": {}}
         monkeypatch.setattr(_libraries, "ensure", lambda *_asked: libraries)
         monkeypatch.setattr(_image, "find", lambda *_asked: {"reference": "r", "id": "sha256:1", "version": None})
-        monkeypatch.setattr(_gpu_trial, "ask", lambda *_asked: self.answer)
+        self.tried: list[str] = []
+        monkeypatch.setattr(_gpu_trial, "ask", self.ask)
         monkeypatch.setattr(_gpu_evidence, "gpu", lambda _run, more: {"devices": ["/dev/nvidia0"], **more})
         monkeypatch.setattr(_host_facts, "boot_id", lambda: "boot")
         monkeypatch.setattr(_legacy_image, "find", lambda *_asked: None)
         monkeypatch.setattr(_legacy_image, "save", lambda _engine, record, _directory: self.saved.append(record["Id"]))
+
+    def ask(self, *asked: Any) -> dict[str, Any]:
+        self.tried = asked[-1]
+        return self.answer
 
     def prepare(self, check_mode: bool = False, **changes: Any) -> dict[str, Any]:
         return _prepare.run({**self.params, **changes}, check_mode, lambda _step: None, run_command)
@@ -170,6 +176,7 @@ def test_what_was_proven_is_noted_and_is_no_change(host: Host) -> None:
         "trial": circumstances,
         "schema": None,
         "database": None,
+        "arguments": [],
     }
 
 
@@ -181,7 +188,20 @@ def test_without_a_trial_none_is_noted(host: Host) -> None:
         "trial": None,
         "schema": None,
         "database": None,
+        "arguments": [],
     }
+
+
+def test_arguments_of_the_operator_are_tried_and_noted(host: Host) -> None:
+    host.prepare(extra_args=["--ray-port-range", "42000-42999"])
+    assert host.note is not None
+    assert host.tried == host.note["arguments"] == ["--ray-port-range", "42000-42999"]
+
+
+def test_a_secret_among_them_reaches_no_container(host: Host) -> None:
+    with pytest.raises(_prepare.PrepareError, match="gpustack_extra_args holds a secret"):
+        host.prepare(extra_args=["--token", "planted-secret"])
+    assert host.tried == []
 
 
 @pytest.mark.parametrize("answer", [{"version": "2.2.2"}, {"gpus": []}])

@@ -21,7 +21,8 @@ def test_what_was_written_is_read_again_and_is_for_root_alone(tmp_path: Path) ->
     schema = _prepared.schema_proof("e6bf9e067296")
     _prepared.write(str(tmp_path), IMAGE, TRIAL, schema)
     image = _prepared.image_proof("sha256:1", "2.2.3")
-    assert _prepared.read(str(tmp_path)) == {"image": image, "trial": TRIAL, "schema": schema, "database": None}
+    proven = {"image": image, "trial": TRIAL, "schema": schema, "database": None, "arguments": []}
+    assert _prepared.read(str(tmp_path)) == proven
     assert os.listdir(str(tmp_path)) == ["prepared.json"]
     assert stat.S_IMODE(os.stat(str(tmp_path / "prepared.json")).st_mode) == 0o600
 

@@ -19,6 +19,7 @@ import pytest
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _gates,
     _journal,
+    _left_stopped,
     _recreate,
     _restore,
     _situation,
@@ -27,11 +28,12 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _systemd_unit,
     _way_back,
 )
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, from_entries
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import ATTEMPT_LABEL, Attempt, from_entries
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils import test_switch
 from ansible_collections.fleetops.gpustack.tests.unit.plugins.module_utils.test_switch import ATTEMPT, killed
 
 RETIRED = f"gpustack-legacy-{ATTEMPT}"
+SECOND = "20261124T041500Z"
 RUN_UNIT = {"name": "ai.service", "enabled": True, "active": True, "makes": True, "removes": True}
 START_UNIT = {**RUN_UNIT, "makes": False, "removes": False}
 REMOVING_UNIT = {**START_UNIT, "removes": True}
@@ -122,6 +124,7 @@ def make(tmp_path: Path, worker_port: int, monkeypatch: pytest.MonkeyPatch) -> C
         host = Host(tmp_path, worker_port, *KEEPERS[keeper])
         monkeypatch.setattr(_systemd_unit, "switch_off", host.switch_off)
         monkeypatch.setattr(_systemd_unit, "switch_on", host.switch_on)
+        monkeypatch.setattr(_systemd_unit, "is_loaded", lambda name, run: host.unit is not None)
         return host
 
     return made
@@ -179,6 +182,54 @@ def test_a_failure_leaves_a_container_that_outlives_a_reboot(host: Host) -> None
     writer = _journal.Journal(str(host.state), ATTEMPT)
     _restore._hand_over(host.work(from_entries(writer.entries()), writer), start=True)
     assert_as_it_was(host)
+
+
+def left_by_a_failure(host: Host) -> tuple[Attempt, dict[str, Any], list[dict[str, Any]]]:
+    """A new attempt as it is told by what a failed one has left stopped: the attempt, its container, the journal."""
+    assert host.run("ready:after:raise")["outcome"] == "restored"
+    left = host.engine.inspect("gpustack")
+    assert left is not None
+    attempt = host.attempt().replaced(
+        name=SECOND,
+        legacy_id=left["Id"],
+        restart_policy=left["HostConfig"]["RestartPolicy"],
+        was_running=False,
+        backup=str(host.backups / SECOND),
+        kept_by={"auto_remove": False, "unit": None},
+    )
+    return attempt, left, _journal.newest_entries(str(host.state))
+
+
+def test_the_attempt_after_a_failure_goes_over_and_back_as_if_nothing_had_failed(host: Host) -> None:
+    attempt, left, entries = left_by_a_failure(host)
+    before = _left_stopped.as_before(attempt, left, entries, "restored", host.engine.inspect, None)
+    assert before.attempt.unit == host.unit
+    assert before.attempt.lasting_policy["Name"] == "unless-stopped"
+    writer = _journal.Journal(str(host.state), SECOND)
+    spec = host.spec()
+    spec = {**spec, "labels": {**spec["labels"], ATTEMPT_LABEL: SECOND}}
+    situation = _situation.Situation(_situation.BEGIN, before.attempt, before.legacy, spec, [])
+    assert _switch._work(host.work(before.attempt, writer), situation)["outcome"] == "upgraded"
+    assert host.unit_state() == {"enabled": False, "active": False}
+    _restore.undo(host.work(from_entries(writer.entries()), writer), start=True)
+    assert_as_it_was(host)
+
+
+def test_what_somebody_changed_after_the_failure_holds(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = make("unit that starts")
+    attempt, left, entries = left_by_a_failure(host)
+
+    def unit(attempt: Attempt, outcome: str = "restored") -> Any:
+        return _left_stopped.as_before(attempt, left, entries, outcome, host.engine.inspect, None).attempt.unit
+
+    assert unit(attempt) == START_UNIT
+    assert unit(attempt, "none") is None
+    assert unit(attempt.replaced(was_running=True)) is None
+    assert unit(attempt.replaced(legacy_id="another")) is None
+    enabled = {**START_UNIT, "active": False}
+    assert unit(attempt.replaced(kept_by={"unit": enabled})) == enabled
+    monkeypatch.setattr(_systemd_unit, "is_loaded", lambda name, run: False)
+    assert unit(attempt) is None
 
 
 def test_killed_at_any_step_the_next_run_succeeds(host: Host) -> None:

@@ -21,6 +21,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _container_spec,
     _going_on,
     _journal,
+    _left_stopped,
     _releases,
     _restore,
     _situation,
@@ -183,10 +184,16 @@ def test_the_next_attempt_knows_how_the_unit_was(host: Host) -> None:
     off = {"name": UNIT, "enabled": False, "active": False, "makes": False, "removes": False}
     fresh = host.attempt().replaced(kept_by={"unit": off}, was_running=False)
     entries = _journal.newest_entries(str(host.state))
-    assert _situation._with_unit_as_it_was(fresh, entries, "restored").unit == host.attempt().unit
-    assert _situation._with_unit_as_it_was(fresh, entries, "none").unit == off
-    other = fresh.replaced(legacy_id="systemd:other.service")
-    assert _situation._with_unit_as_it_was(other, entries, "restored").unit == off
+    look = _unit_install.look(host.engine.inspect, host.systemd.run)
+
+    def unit(attempt: Attempt, outcome: str) -> Any:
+        before = _left_stopped.as_before(attempt, host.record, entries, outcome, look, host.systemd.run)
+        assert before.legacy == host.record
+        return before.attempt.unit
+
+    assert unit(fresh, "restored") == host.attempt().unit
+    assert unit(fresh, "none") == off
+    assert unit(fresh.replaced(legacy_id="systemd:other.service"), "restored") == off
 
 
 def test_a_unit_that_something_starts_again_is_no_stopped_one(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
