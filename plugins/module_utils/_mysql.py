@@ -25,7 +25,7 @@ CONNECT_SECONDS = 10
 STATEMENT_SECONDS = 60
 LOCK_SECONDS = 10
 
-#: A session that sees one moment per transaction. It keeps the server's time zone, as GPUStack's own do: those write UTC
+#: A session that sees one moment per transaction. It keeps the server's time zone, as GPUStack's own do: they write UTC
 #: without saying so, and only in the same zone is it UTC that is read.
 SESSION = (
     "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'ANSI_QUOTES')",
