@@ -333,6 +333,22 @@ def test_an_external_database_that_cannot_be_followed(make: Any, url: str) -> No
     assert "planted" not in message
 
 
+def test_an_attempt_knows_what_its_way_back_needs_of_an_external_mysql(make: Any) -> None:
+    host = make(["--disable-worker", "--database-url", "mysql://gpustack:planted@db/gpustack"])
+    host.params["database_tools_image"] = "mysql:8.4"
+    attempt = host.assess(needs_image=False).attempt
+    assert (attempt.external, attempt.database_kind, attempt.tools_image) == (True, "mysql", "mysql:8.4")
+    assert attempt.libraries == ["docker", "pymysql"]
+    assert make(["--disable-worker"]).assess().attempt.libraries == ["docker", "psycopg"]
+
+
+def test_sqlite_is_not_migrated_into_mysql(make: Any) -> None:
+    host = make(["--disable-worker"])
+    host.params["database_url"] = "mysql://gpustack:planted@db/gpustack"
+    assert "into PostgreSQL alone" in refusal(host)
+    assert "planted" not in refusal(host)
+
+
 def test_a_directory_that_postgresql_cannot_enter(make: Any, data_dir: Path) -> None:
     data_dir.chmod(0o700)
     host = make(["--disable-worker"])
