@@ -146,9 +146,9 @@ def another_release_takes_the_same_rows(it: Subject, release: str) -> None:
     outside.assert_upgraded(it.fleet, release, ask=it.database.ask)
 
 
-def cleanup_drops_what_was_set_aside(it: Subject) -> None:
-    """Both databases that ways back have left."""
+def cleanup_drops_what_was_set_aside(it: Subject, release: str) -> None:
+    """Both databases that ways back have left; the fleet has this release."""
     assert len(it.database.names()) == 3
-    cleaned = playbook.run(it.fleet, "cleanup.yml")
+    cleaned = playbook.run(it.fleet, "cleanup.yml", gpustack_version=release)
     assert cleaned.code == 0, cleaned.output[-4000:]
     assert it.database.names() == {it.database.name}

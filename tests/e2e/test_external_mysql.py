@@ -83,4 +83,4 @@ def test_another_release_takes_the_same_rows(subject: Subject) -> None:
 
 
 def test_cleaning_up_drops_what_ways_back_had_set_aside(subject: Subject) -> None:
-    in_place.cleanup_drops_what_was_set_aside(subject)
+    in_place.cleanup_drops_what_was_set_aside(subject, "2.0.3")

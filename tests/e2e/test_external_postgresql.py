@@ -65,3 +65,7 @@ def test_the_way_back_restores_the_dump_under_the_old_name(subject: Subject) -> 
 @pytest.mark.proves("installations", "postgresql", "2.0.3")
 def test_another_release_takes_the_same_rows(subject: Subject) -> None:
     in_place.another_release_takes_the_same_rows(subject, "2.0.3")
+
+
+def test_cleaning_up_drops_what_ways_back_had_set_aside(subject: Subject) -> None:
+    in_place.cleanup_drops_what_was_set_aside(subject, "2.0.3")
