@@ -18,12 +18,15 @@ NODES = ("davinci0", "davinci1", "davinci_manager", "devmm_svm", "hisi_hdc")
 #: What the documented legacy container has of them.
 FLAGS = tuple(f"--device=/dev/{name}" for name in NODES)
 _SETTINGS = "/etc/docker/daemon.json"
+_NODES_AT_BOOT = "/etc/tmpfiles.d/ascend-standin.conf"
 
 
 def equip(host: Reach) -> None:
     """Give a host two NPUs beside what it has, and the image for them. Its engine is restarted."""
-    for name in NODES:
-        host.exec_root("mknod", f"/dev/{name}", "c", "1", "3")
+    # By tmpfiles.d, so that they are there again after a reboot, as a driver's are.
+    entries = "".join(f"c /dev/{name} 0666 root root - 1:3\n" for name in NODES)
+    host.run(f"sudo tee {_NODES_AT_BOOT} >/dev/null", stdin=entries)
+    host.exec_root("systemd-tmpfiles", "--create", _NODES_AT_BOOT)
     settings = json.loads(host.exec_root("cat", _SETTINGS))
     settings.setdefault("runtimes", {})["ascend"] = {"path": "runc"}
     host.run(f"sudo tee {_SETTINGS} >/dev/null", stdin=json.dumps(settings, indent=2) + "\n")
