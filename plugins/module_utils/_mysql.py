@@ -86,6 +86,8 @@ _TYPES = {
     "datetime": "timestamp without time zone",
     "timestamp": "timestamp without time zone",
 }
+#: What PyMySQL says of a server without TLS (CR_SSL_CONNECTION_ERROR).
+_NO_TLS = 2026
 #: Where a table's next number stands; it says nothing of the rows.
 _NEXT_NUMBER = re.compile(r" AUTO_INCREMENT=\d+")
 
@@ -129,7 +131,8 @@ class Cursor:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._cursor.close()
+        with self._explain():
+            self._cursor.close()
 
     def execute(self, query: str, params: Sequence[Any] | None = None) -> Cursor:
         """Run a query."""
@@ -220,7 +223,8 @@ def _connected(url: DatabaseUrl, name: str | None, autocommit: bool, statements:
     pymysql = driver()
     explained = _Explained((pymysql.Error, OSError, RuntimeError), url.password)
     try:
-        connection = pymysql.connect(
+        connection = _opened(
+            pymysql,
             host=url.host,
             port=url.port,
             user=url.user,
@@ -230,7 +234,6 @@ def _connected(url: DatabaseUrl, name: str | None, autocommit: bool, statements:
             autocommit=autocommit,
             connect_timeout=CONNECT_SECONDS,
             read_timeout=STATEMENT_SECONDS if not autocommit else None,
-            ssl=_unverified(),
             conv=_decoders(pymysql),
         )
         with connection.cursor() as cursor:
@@ -247,8 +250,18 @@ def _connected(url: DatabaseUrl, name: str | None, autocommit: bool, statements:
     return Connection(connection, explained)
 
 
+def _opened(pymysql: Any, **parameters: Any) -> Any:
+    """A connection by TLS where the server has it. PyMySQL before 1.2 does so by itself when it has a context."""
+    try:
+        return pymysql.connect(**parameters, ssl=_unverified())
+    except pymysql.OperationalError as error:
+        if error.args[0] != _NO_TLS:
+            raise
+        return pymysql.connect(**parameters, ssl_disabled=True)
+
+
 def _unverified() -> ssl.SSLContext:
-    """TLS where the server has it, as GPUStack's own drivers do without options: no authority is asked."""
+    """TLS without asking an authority, which the URL names none of."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
