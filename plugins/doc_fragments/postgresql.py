@@ -34,7 +34,7 @@ options:
   state_dir:
     description:
       - Directory in which this collection keeps its private virtual environment, which is used when the target's
-        Python has no psycopg.
+        Python lacks the library.
     type: path
     default: /var/lib/fleetops-gpustack
 """

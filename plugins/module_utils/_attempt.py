@@ -14,7 +14,12 @@ import json
 import os
 from typing import Any, Callable, Iterable, Mapping
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _snapshot, _unit_record
+from ansible_collections.fleetops.gpustack.plugins.module_utils import (
+    _database_url,
+    _libraries,
+    _snapshot,
+    _unit_record,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._discovery import (
     ATTEMPT_LABEL,
     Installation,
@@ -66,6 +71,10 @@ class Attempt:
     external: bool = False
     #: Whether a server's SQLite database goes into an external one, which has to be empty.
     fills: bool = False
+    #: What kind of database an external one is.
+    database_kind: str = _database_url.POSTGRESQL
+    #: The image with that database's programs, for a way back that is not told; the target's where it is none.
+    tools_image: str = ""
 
     def replaced(self, **changes: Any) -> Attempt:
         """The same attempt with other facts."""
@@ -135,6 +144,11 @@ class Attempt:
         return self.role in ("server", "both")
 
     @property
+    def libraries(self) -> list[str]:
+        """What a module has to import to look at what this attempt made."""
+        return [each.module for each in _libraries.required(self.serves, self.database_kind)]
+
+    @property
     def works(self) -> bool:
         """Whether this host runs a worker."""
         return self.role in ("worker", "both")
@@ -177,6 +191,8 @@ def from_entries(entries: list[dict[str, Any]]) -> Attempt:
         "kept_by": {},
         "external": False,
         "fills": False,
+        "database_kind": _database_url.POSTGRESQL,
+        "tools_image": "",
     }
     found = {**defaults, **detail}
     return Attempt(**{field.name: found[field.name] for field in dataclasses.fields(Attempt)})

@@ -57,9 +57,10 @@ def changes(sqlite_path: str, connection: Any, release: str, report: Mapping[str
             sides = _Sides(source, connection, rules)
             found = grouped(_named(sides, report)) + list(_unnamed(report)) + _usage(sides)
         connection.rollback()
-    except _postgres.driver().Error as error:
+    except connection.Error as error:
         raise _parity.ParityError(
-            f"PostgreSQL stopped answering: {_postgres.explain(error)}; check that the v2 server runs, then try again."
+            f"The database stopped answering: {_postgres.explain(error)}; check that the v2 server runs, then try "
+            "again."
         ) from None
     return found
 
@@ -108,10 +109,12 @@ def _old_row(sides: _Sides, table: str, key: Any) -> str | None:
 def _new_row(sides: _Sides, table: str, key: Any) -> str | None:
     """The name of a row of the new server, unless it is deleted."""
     rule = sides.rules[table]
-    row = sides.connection.execute(f'SELECT to_jsonb(t) FROM "{rule.target}" t WHERE id = %s', (key,)).fetchone()
-    if row is None or row[0].get(DELETED_AT):
+    found = sides.connection.execute(f'SELECT * FROM "{rule.target}" WHERE id = %s', (key,))
+    names, values = [column.name for column in found.description], found.fetchone()
+    row = dict(zip(names, values)) if values else {}
+    if not row or row.get(DELETED_AT):
         return None
-    return str(row[0].get(rule.target_column(NAME_COLUMNS.get(table, "name"))))
+    return str(row.get(rule.target_column(NAME_COLUMNS.get(table, "name"))))
 
 
 def _unnamed(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

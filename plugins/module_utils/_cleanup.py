@@ -25,7 +25,6 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _legacy_container,
     _prepared,
     _releases,
-    _scratch_database,
     _server_database,
     _snapshot,
 )
@@ -89,7 +88,7 @@ def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], Non
 def libraries(params: Mapping[str, Any]) -> list[str]:
     """What the gates have to import; a host that was never upgraded is refused without."""
     attempts = _attempts(params["state_dir"])
-    return ["docker", "psycopg"] if attempts and attempts[-1].serves else ["docker"] if attempts else []
+    return attempts[-1].libraries if attempts else []
 
 
 def _found(params: Mapping[str, Any]) -> tuple[dict[str, Any], Attempt, Leftovers]:
@@ -264,7 +263,7 @@ def _set_aside_databases(reader: DockerReader, attempts: Iterable[Attempt], curr
     if record is None:
         return []
     names = [attempt.name for attempt in attempts if attempt.leaves_directory]
-    return _scratch_database.set_aside(_external_database.url_of(record), names)
+    return _external_database.set_aside(_external_database.url_of(record), names)
 
 
 def _brought_files(state_dir: str) -> list[str]:
@@ -330,7 +329,7 @@ def _forget_note(state_dir: str, container: str) -> None:
 def _drop(work: Work, databases: list[str]) -> None:
     record = work.engine.inspect(work.attempt.container_name) if databases else None
     if record is not None:
-        _scratch_database.drop(_external_database.url_of(record), *databases)
+        _external_database.drop(_external_database.url_of(record), *databases)
 
 
 def _remove_all(paths: list[str]) -> None:

@@ -64,29 +64,30 @@ def kind_of(url: str) -> str:
 
 
 def parse(url: str) -> DatabaseUrl:
-    """The parts of a URL of PostgreSQL; another, and one with parts that cannot be followed, is an error."""
+    """The parts of a URL of PostgreSQL or MySQL; another, and one with parts that cannot be followed, is an error."""
     kind = kind_of(url)
-    if kind != POSTGRESQL:
+    if kind not in _PORTS:
         raise DatabaseUrlError(
-            f"the server's database is {kind or 'of an unknown kind'}, and only PostgreSQL's dump, rehearsal and way "
-            "back are automated so far; upgrade this server by upstream's guide after a dump that was restored once"
+            f"the server's database is {kind or 'of an unknown kind'}, and only the dump, rehearsal and way back of "
+            "PostgreSQL and MySQL are automated; upgrade this server by upstream's guide after a dump that was "
+            "restored once"
         )
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or _PORTS[kind]
     except ValueError:
-        raise DatabaseUrlError(_malformed()) from None
+        raise DatabaseUrlError(_malformed(kind)) from None
     name = unquote(parts.path.lstrip("/"))
     user = unquote(parts.username or "")
     if not host or not name or not user or "," in host or "/" in name:
-        raise DatabaseUrlError(_malformed())
-    ssl_mode = _ssl_mode(parts.query)
+        raise DatabaseUrlError(_malformed(kind))
+    ssl_mode = _ssl_mode(parts.query) if kind == POSTGRESQL else _only_charset(parts.query)
     return DatabaseUrl(kind, host, port, user, unquote(parts.password or ""), name, ssl_mode)
 
 
-def _malformed() -> str:
+def _malformed(kind: str) -> str:
     return (
-        "the database URL is not of the form postgresql://user:password@host:port/database with one host and a name "
+        f"the database URL is not of the form {kind}://user:password@host:port/database with one host and a name "
         "of a database; write it so (special characters percent-encoded)"
     )
 
@@ -101,3 +102,15 @@ def _ssl_mode(query: str) -> str:
             f"search path. Only sslmode may be there, as one of {', '.join(_SSL_MODES)}"
         )
     return mode
+
+
+def _only_charset(query: str) -> str:
+    """MySQL's options go to two drivers of GPUStack's; the character set is the one that both have."""
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if options.pop("charset", "utf8mb4") != "utf8mb4" or options:
+        named = ", ".join(sorted(options)) or "charset"
+        raise DatabaseUrlError(
+            f"the database URL has options that this collection cannot follow ({named}); only charset=utf8mb4 may be "
+            "there"
+        )
+    return "prefer"

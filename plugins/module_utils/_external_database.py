@@ -2,33 +2,44 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An external PostgreSQL of a legacy server: looked at, dumped, the dump restored once, its rows kept to compare."""
+"""An external database of a legacy server: looked at, dumped, the dump restored once, its rows kept to compare."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _database_url,
     _external_rules,
-    _postgres,
     _releases,
     _rows_image,
     _scratch_database,
     _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, describe
+from ansible_collections.fleetops.gpustack.plugins.module_utils._database_tools import DUMP, Images, Tools
 from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
-from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import DUMP, Images, Tools
+from ansible_collections.fleetops.gpustack.plugins.module_utils._external_kind import Kind
+from ansible_collections.fleetops.gpustack.plugins.module_utils._external_mysql import Mysql
+from ansible_collections.fleetops.gpustack.plugins.module_utils._external_postgresql import Postgresql
 from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import Release
 
 EXTERNAL = "external"
-_FETCH = 5000
 VERSION_TABLE = "alembic_version"
+_KINDS: dict[str, Kind] = {_database_url.POSTGRESQL: Postgresql(), _database_url.MYSQL: Mysql()}
+
+
+def kind_of(url: DatabaseUrl) -> Kind:
+    """What is particular to a database's kind."""
+    return _KINDS[url.kind]
+
+
+def connect(url: DatabaseUrl) -> Any:
+    """A connection in which every transaction is read-only and sees one moment; close it."""
+    return kind_of(url).connect(url)
 
 
 def is_external(record: Mapping[str, Any]) -> bool:
@@ -46,7 +57,7 @@ def url_of(record: Mapping[str, Any]) -> DatabaseUrl:
 
 
 def require(record: Mapping[str, Any], release: str, deeply: bool) -> None:
-    """A server's external database can be upgraded in place; ``deeply`` asks it, for which psycopg is needed."""
+    """A server's external database can be upgraded in place; ``deeply`` asks it, for which its library is needed."""
     url = url_of(record)
     if deeply:
         require_usable(url, _releases.find(release, allow_unproven=True))
@@ -54,9 +65,8 @@ def require(record: Mapping[str, Any], release: str, deeply: bool) -> None:
 
 def facts_of(url: DatabaseUrl) -> dict[str, Any]:
     """What the database says of itself and of the role's rights."""
-    with contextlib.closing(_postgres.connect_external(url)) as connection:
-        facts: dict[str, Any] = json.loads(_one(connection, _postgres.FACTS))
-        return facts
+    with contextlib.closing(connect(url)) as connection:
+        return kind_of(url).facts(connection)
 
 
 def require_usable(url: DatabaseUrl, release: Release) -> dict[str, Any]:
@@ -65,26 +75,31 @@ def require_usable(url: DatabaseUrl, release: Release) -> dict[str, Any]:
     found = [f"{each.cause} ({each.way_out})" for each in _external_rules.obstacles(facts, release)]
     if found:
         raise SwitchError(f"The external database {url.address} cannot be upgraded in place: {'; '.join(found)}.")
-    with _scratch_database.maintenance(url):
-        pass
+    kind_of(url).require_maintenance(url)
     return facts
 
 
-def require_tools(tools: Tools, facts: Mapping[str, Any], image: str) -> None:
-    """PostgreSQL's programs dump no server that is newer than they are."""
-    have, need = tools.version(), facts["version_number"] // 10000
+def require_tools(tools: Tools, url: DatabaseUrl, facts: Mapping[str, Any], image: str) -> None:
+    """The programs of neither kind dump a server that is newer than they are."""
+    have, (need, example) = tools.version(), kind_of(url).tools_needed(facts)
     if have < need:
         raise SwitchError(
-            f"pg_dump in image {image} is of PostgreSQL {have}, and the external database of PostgreSQL {need}; name "
-            "an image with programs of that version or newer in gpustack_database_tools_image (such as postgres:"
-            f"{need}), present on this host."
+            f"The programs in image {image} are of version {_dotted(have)}, and the external database of "
+            f"{_dotted(need)}; name an image with programs of that version or newer in gpustack_database_tools_image "
+            f"(such as {example}), present on this host."
         )
 
 
-def tools_for(engine: Engine, params: Mapping[str, Any], image: str, record: Mapping[str, Any], run_id: str) -> Tools:
-    """PostgreSQL's programs in the network of a server's container."""
-    images = Images(params["database_tools_image"] or image, image)
-    return Tools(engine, images, record["HostConfig"]["NetworkMode"], run_id, params["state_dir"])
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(str(number) for number in version)
+
+
+def tools_for(
+    engine: Engine, params: Mapping[str, Any], images: Images, record: Mapping[str, Any], run_id: str
+) -> Tools:
+    """The database's programs in the network of a server's container."""
+    make = kind_of(url_of(record)).tools
+    return make(engine, images, record["HostConfig"]["NetworkMode"], run_id, params["state_dir"])
 
 
 def schema_head(connection: Any) -> str | None:
@@ -95,29 +110,42 @@ def schema_head(connection: Any) -> str | None:
 
 def live_head(url: DatabaseUrl) -> str | None:
     """The Alembic revision of a database; None where there is no such table."""
-    with contextlib.closing(_postgres.connect_external(url)) as connection:
-        there = _one(connection, f"SELECT to_regclass('public.{VERSION_TABLE}')::text")
-        return schema_head(connection) if there else None
+    with contextlib.closing(connect(url)) as connection:
+        return _head(kind_of(url), connection)
+
+
+def _head(kind: Kind, connection: Any) -> str | None:
+    return schema_head(connection) if VERSION_TABLE in kind.columns(connection) else None
+
+
+def schema(url: DatabaseUrl) -> str | None:
+    """Tells whether a schema upgrade has changed anything, also one that failed half-way."""
+    kind = kind_of(url)
+    with contextlib.closing(connect(url)) as connection:
+        return kind.schema(connection, _head(kind, connection))
 
 
 def counts(url: DatabaseUrl) -> dict[str, int]:
     """Rows per table."""
-    with contextlib.closing(_postgres.connect_external(url)) as connection:
-        tables = sorted(set(_columns(connection)) - {VERSION_TABLE})
-        return {
-            table: int(_one(connection, f"SELECT count(*) FROM {_scratch_database.quoted(table)}")) for table in tables
-        }
+    with contextlib.closing(connect(url)) as connection:
+        tables = sorted(set(kind_of(url).columns(connection)) - {VERSION_TABLE})
+        return {table: _count(connection, table) for table in tables}
+
+
+def _count(connection: Any, table: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {_scratch_database.quoted(table)}").fetchone()[0])
 
 
 @contextlib.contextmanager
 def restored_once(tools: Tools, url: DatabaseUrl, directory: str, size: int, attempt: str) -> Iterator[DatabaseUrl]:
     """A scratch database with what a directory's dump holds; it is gone afterwards."""
-    scratch = _scratch_database.make_like(url, _scratch_database.scratch_name(attempt))
+    kind = kind_of(url)
+    scratch = kind.make_like(url, kind.scratch_name(url, attempt))
     try:
         tools.restore(scratch, directory, size)
         yield scratch
     finally:
-        _scratch_database.drop(url, scratch.name)
+        kind.drop(url, scratch.name)
 
 
 def keep_rows(url: DatabaseUrl, path: str) -> _snapshot.RecoveredFacts:
@@ -127,11 +155,13 @@ def keep_rows(url: DatabaseUrl, path: str) -> _snapshot.RecoveredFacts:
         os.unlink(path)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     found: dict[str, int] = {}
-    with contextlib.closing(_postgres.connect_external(url)) as connection:
+    kind = kind_of(url)
+    with contextlib.closing(connect(url)) as connection:
         with contextlib.closing(_rows_image.database(path)) as image:
             image.execute("PRAGMA synchronous = OFF")
-            for name, columns in _columns(connection).items():
-                found[name] = _rows_image.add(image, _rows_image.Table(name, columns), _rows(connection, name, columns))
+            for name, columns in kind.columns(connection).items():
+                rows = kind.rows(connection, name, columns)
+                found[name] = _rows_image.add(image, _rows_image.Table(name, columns), rows)
         head = schema_head(connection)
     with open(path, "rb") as file:
         os.fsync(file.fileno())
@@ -139,12 +169,14 @@ def keep_rows(url: DatabaseUrl, path: str) -> _snapshot.RecoveredFacts:
     return _snapshot.RecoveredFacts("ok", 0, head, found, os.stat(path).st_size)
 
 
-def require_equal(url: DatabaseUrl, restored: _snapshot.RecoveredFacts) -> None:
+def require_equal(url: DatabaseUrl, restored: _snapshot.RecoveredFacts, restored_schema: str | None) -> None:
     """The restored dump has the schema and, table by table, the rows of the database that it was made of."""
     differ = []
     head = live_head(url)
     if head != restored.schema_head:
         differ.append(f"schema head {restored.schema_head}, not {head}")
+    elif schema(url) != restored_schema:
+        differ.append("its tables are defined in another way")
     now = counts(url)
     for table in sorted({*now, *restored.counts}):
         if now.get(table) != restored.counts.get(table):
@@ -158,8 +190,8 @@ def require_equal(url: DatabaseUrl, restored: _snapshot.RecoveredFacts) -> None:
 
 def bring_back(tools: Tools, url: DatabaseUrl, attempt: Attempt, manifest: Mapping[str, Any]) -> str:
     """Restore the dump into a fresh database, prove it, and give it the old name; what v2's is called from then on."""
-    saved = manifest["database"]
-    fresh = _scratch_database.make_like(url, _scratch_database.restored_name(url.name, attempt.name))
+    saved, kind = manifest["database"], kind_of(url)
+    fresh = kind.make_like(url, _scratch_database.restored_name(url.name, attempt.name))
     tools.restore(fresh, attempt.backup, manifest["external"]["size"])
     found, head = counts(fresh), live_head(fresh)
     if found != saved["counts"] or head != saved["schema_head"]:
@@ -168,25 +200,14 @@ def bring_back(tools: Tools, url: DatabaseUrl, attempt: Attempt, manifest: Mappi
             f"has others. Database {url.name} was left as v2 made it; use another copy of the backup "
             "(gpustack_backup_fetch_dir)."
         )
-    return _scratch_database.take_place(url, fresh.name, attempt.name)
+    return kind.take_place(url, fresh.name, attempt.name)
 
 
-def _columns(connection: Any) -> dict[str, dict[str, str]]:
-    tables: dict[str, dict[str, str]] = json.loads(_one(connection, _postgres.COLUMNS) or "{}")
-    return tables
+def drop(url: DatabaseUrl, *names: str) -> list[str]:
+    """Drop databases of ours beside it that exist; which those were."""
+    return kind_of(url).drop(url, *names)
 
 
-def _rows(connection: Any, table: str, columns: Mapping[str, str]) -> Iterator[str]:
-    query = f"SELECT row_to_json(t)::text FROM {_scratch_database.quoted(table)} t"
-    with connection.cursor(name="fleetops_gpustack_rows") as cursor:
-        cursor.execute(query)
-        while True:
-            rows = cursor.fetchmany(_FETCH)
-            if not rows:
-                return
-            for row in rows:
-                yield row[0]
-
-
-def _one(connection: Any, query: str) -> Any:
-    return connection.execute(query).fetchone()[0]
+def set_aside(url: DatabaseUrl, attempts: Iterable[str]) -> list[str]:
+    """The databases beside it in which ways back of these attempts kept what v2 had made."""
+    return kind_of(url).set_aside(url, attempts)

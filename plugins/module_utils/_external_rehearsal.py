@@ -4,7 +4,7 @@
 
 """The rehearsal of an upgrade in place, beside the serving legacy server: on a database made of a dump of the live one.
 
-PostgreSQL dumps one moment of a database that is in use, and nothing is written into it.
+A dump is of one moment of a database that is in use, and nothing is written into it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,13 @@ from typing import Any, Mapping
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _external_database,
     _parity,
-    _postgres,
     _prepared,
     _releases,
-    _scratch_database,
     _snapshot,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._database_tools import Images, ToolsError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
-from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import ToolsError
 
 #: How long the schema upgrade of a copy may take, in seconds, when nobody said.
 SECONDS = 3600
@@ -36,9 +34,10 @@ def rehearse(params: Mapping[str, Any], engine: Engine, record: Mapping[str, Any
     """Upgrade a copy with the new image and compare it row by row; the proof, for the note of the preparation."""
     release = _releases.find(params["release"], allow_unproven=True)
     url = _external_database.url_of(record)
-    tools = _external_database.tools_for(engine, params, image, record, params["run_id"])
+    images = Images(params["database_tools_image"] or image, image)
+    tools = _external_database.tools_for(engine, params, images, record, params["run_id"])
     facts = _external_database.require_usable(url, release)
-    _external_database.require_tools(tools, facts, params["database_tools_image"] or image)
+    _external_database.require_tools(tools, url, facts, images.programs)
     _remove_leftovers(params["backup_dir"], url)
     directory = os.path.join(params["backup_dir"], PREFIX + params["run_id"])
     _snapshot.make_backup_dir(directory)
@@ -48,7 +47,7 @@ def rehearse(params: Mapping[str, Any], engine: Engine, record: Mapping[str, Any
         with _external_database.restored_once(tools, url, directory, facts["size"], params["run_id"]) as scratch:
             before = _external_database.keep_rows(scratch, rows)
             tools.upgrade_schema(scratch, params["migration_timeout"] or SECONDS)
-            with contextlib.closing(_postgres.connect_external(scratch)) as connection:
+            with contextlib.closing(_external_database.connect(scratch)) as connection:
                 report = _parity.compare(rows, connection, release.version)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -64,5 +63,6 @@ def _remove_leftovers(backup_dir: str, url: DatabaseUrl) -> None:
     """Directories and scratch databases of rehearsals that were killed; both are named by the run."""
     for name in os.listdir(backup_dir) if os.path.isdir(backup_dir) else []:
         if name.startswith(PREFIX):
-            _scratch_database.drop(url, _scratch_database.scratch_name(name[len(PREFIX) :]))
+            kind = _external_database.kind_of(url)
+            kind.drop(url, kind.scratch_name(url, name[len(PREFIX) :]))
             shutil.rmtree(os.path.join(backup_dir, name), ignore_errors=True)

@@ -2,25 +2,29 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What speaks against upgrading an external PostgreSQL in place, from what it says of itself. Pure."""
+"""What speaks against upgrading an external database in place, from what it says of itself. Pure.
+
+The rules for MySQL are in `_external_mysql_rules.py`.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Any, Iterator, Mapping
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _database_url, _external_mysql_rules
+from ansible_collections.fleetops.gpustack.plugins.module_utils._external_obstacle import Obstacle
 from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import RELEASES, Release
 
 
-class Obstacle(NamedTuple):
-    """Why not, and the way out."""
-
-    code: str
-    cause: str
-    way_out: str
-
-
 def obstacles(facts: Mapping[str, Any], release: Release) -> Iterator[Obstacle]:
-    """Everything that speaks against it. ``facts`` are those of ``_postgres.FACTS``."""
+    """Everything that speaks against it. ``facts`` are those of the database's kind (``_postgres.FACTS``)."""
+    if facts.get("kind") == _database_url.MYSQL:
+        yield from _external_mysql_rules.obstacles(facts, release)
+    else:
+        yield from _of_postgresql(facts, release)
+
+
+def _of_postgresql(facts: Mapping[str, Any], release: Release) -> Iterator[Obstacle]:
     major = facts["version_number"] // 10000
     yield from _version(major, str(facts["server_version"]).split(" ", maxsplit=1)[0], release)
     if facts["schema"] != "public":

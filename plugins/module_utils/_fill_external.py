@@ -25,10 +25,11 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, SwitchError, Work
+from ansible_collections.fleetops.gpustack.plugins.module_utils._database_tools import Images
 from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
 from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import write_atomically
 from ansible_collections.fleetops.gpustack.plugins.module_utils._journal import STARTED, since_begin
-from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import Images, Tools
+from ansible_collections.fleetops.gpustack.plugins.module_utils._postgresql_tools import PostgresqlTools
 from ansible_collections.fleetops.gpustack.plugins.module_utils._switch_steps import Progress
 
 #: Which database was filled, for a way back that is not told; with its password, so it lies in the backup.
@@ -40,9 +41,15 @@ SECONDS = 3600
 def target(params: Mapping[str, Any]) -> DatabaseUrl:
     """The database that is asked for."""
     try:
-        return _database_url.parse(params["database_url"])
+        found = _database_url.parse(params["database_url"])
     except _database_url.DatabaseUrlError as error:
         raise SwitchError(f"gpustack_database_url: {error}.") from None
+    if found.kind != _database_url.POSTGRESQL:
+        raise SwitchError(
+            "gpustack_database_url: rows of SQLite are migrated into PostgreSQL alone; name an empty PostgreSQL, or "
+            "leave it out for the embedded one."
+        )
+    return found
 
 
 def require(params: Mapping[str, Any], release: str, deeply: bool, filled: bool) -> None:
@@ -72,7 +79,7 @@ def fill(work: Work, progress: Progress) -> dict[str, Any]:
         shutil.copyfile(recovered, os.path.join(directory, _snapshot.DATABASE))
         network = progress.spec["network_mode"]
         images = Images(attempt.image, attempt.image)
-        tools = Tools(work.engine, images, network, attempt.name, work.params["state_dir"])
+        tools = PostgresqlTools(work.engine, images, network, attempt.name, work.params["state_dir"])
         tools.migrate(url, directory, work.params["migration_timeout"] or SECONDS)
     finally:
         shutil.rmtree(directory, ignore_errors=True)

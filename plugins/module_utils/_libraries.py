@@ -23,7 +23,7 @@ import sys
 import tarfile
 from typing import Any, Iterator, NamedTuple
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _private_directories
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _database_url, _private_directories
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import Finished, RunCommand, execute
 
 # An index that does not answer must not hold up a fleet: pip gives up after two tries of this long.
@@ -54,6 +54,10 @@ class Requirement(NamedTuple):
 
 DOCKER = Requirement("docker", "docker", (7,), (8,))
 PSYCOPG = Requirement("psycopg", "psycopg[binary]", (3, 2), (4,), ("typing_extensions>=4.6",))
+PYMYSQL = Requirement("pymysql", "PyMySQL", (1, 1), (2,))
+ALL = (DOCKER, PSYCOPG, PYMYSQL)
+#: PyMySQL's own version; its `__version__` is the one of mysqlclient that it stands in for.
+_OWN_VERSION = "VERSION_STRING"
 ZONEINFO_BACKPORT = "backports.zoneinfo>=0.2"
 
 
@@ -65,9 +69,19 @@ class LibrariesError(Exception):
         self.wanted = wanted
 
 
-def required(server: bool) -> list[Requirement]:
-    """A worker is switched through the engine alone; a server's rows are also read back from PostgreSQL."""
-    return [DOCKER, PSYCOPG] if server else [DOCKER]
+def required(server: bool, database: str = _database_url.POSTGRESQL) -> list[Requirement]:
+    """A worker is switched through the engine alone; a server's rows are also read back from its database."""
+    return [DOCKER, of_database(database)] if server else [DOCKER]
+
+
+def of_database(kind: str) -> Requirement:
+    """The library that reads a kind of database (`postgresql`, `mysql`)."""
+    return PYMYSQL if kind == _database_url.MYSQL else PSYCOPG
+
+
+def version_of(module: Any) -> str:
+    """The version of an imported library."""
+    return str(getattr(module, _OWN_VERSION, None) or module.__version__)
 
 
 def environment_path(state_dir: str) -> str:
@@ -111,7 +125,8 @@ def probe(run: RunCommand, python: str, requirements: list[Requirement]) -> dict
         "found = {}\n"
         "for name in sys.argv[1:]:\n"
         "    try:\n"
-        "        found[name] = importlib.import_module(name).__version__\n"
+        "        module = importlib.import_module(name)\n"
+        f"        found[name] = getattr(module, '{_OWN_VERSION}', None) or module.__version__\n"
         "    except Exception:\n"
         "        found[name] = None\n"
         "print(json.dumps(found))\n"
@@ -128,9 +143,16 @@ def missing(found: dict[str, str | None], requirements: list[Requirement]) -> li
     return [requirement for requirement in requirements if not requirement.accepts(found.get(requirement.module))]
 
 
-def ensure(run: RunCommand, state_dir: str, server: bool, wheels: str | None, check_mode: bool) -> dict[str, Any]:
+def ensure(
+    run: RunCommand,
+    state_dir: str,
+    server: bool,
+    wheels: str | None,
+    check_mode: bool,
+    database: str = _database_url.POSTGRESQL,
+) -> dict[str, Any]:
     """Have every library in this module's interpreter or in the private environment; `actions` says what was done."""
-    requirements = required(server)
+    requirements = required(server, database)
     for python in (sys.executable, environment_python(state_dir)):
         found = probe(run, python, requirements)
         if not missing(found, requirements):

@@ -398,7 +398,7 @@ def lock(state_dir: str) -> dict[str, Any]:
 
 def library_versions(run: RunCommand, state_dir: str) -> dict[str, Any]:
     """Versions of the writers' libraries, in the interpreter that serves better: this one or the private one."""
-    for_all, for_servers = _libraries.required(server=False), _libraries.required(server=True)
+    for_all, for_servers = _libraries.required(server=False), list(_libraries.ALL)
     private = _libraries.environment_python(state_dir)
     candidates = [sys.executable] + ([private] if os.path.exists(private) else [])
     with ThreadPoolExecutor(max_workers=len(candidates)) as pool:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A recovered SQLite snapshot against the PostgreSQL of a v2 server, row by row.
+"""A recovered SQLite snapshot against the PostgreSQL or MySQL of a v2 server, row by row.
 
 Both sides are read in the order of the key and merged, so that a table costs one pass and the memory of one batch,
 whatever its size. What must be equal is said by the rules; this is only the comparison. Values never leave it: a
@@ -23,7 +23,7 @@ try:
 except ImportError:  # a Python built without it
     sqlite3 = None  # type: ignore[assignment]
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _postgres, _releases
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _postgres, _releases, _target_catalog
 from ansible_collections.fleetops.gpustack.plugins.module_utils._parity_rules import TableRule, rules_for
 
 #: Differences that are named per table; all are counted.
@@ -32,9 +32,6 @@ _BATCH = 10000
 
 #: What can be the matter with a row.
 ROW_MISSING, ROW_NEW, VALUE_DIFFERS = "row is missing", "row is new and nothing explains it", "value differs"
-
-# Type numbers of PostgreSQL (pg_type.dat): they never change.
-_BOOL, _JSON, _JSONB, _DATE, _TIMESTAMP, _TIMESTAMPTZ = 16, 114, 3802, 1082, 1114, 1184
 
 
 class ParityError(Exception):
@@ -52,9 +49,9 @@ class Column(NamedTuple):
 
 
 def compare(sqlite_path: str, connection: Any, release: str) -> dict[str, Any]:
-    """Compare a recovered copy of the legacy database with PostgreSQL; see docs/architecture.md for the report.
+    """Compare a recovered copy of the legacy database with the new one; see docs/architecture.md for the report.
 
-    ``connection`` is one of ``_postgres.connect``: everything is read in one of its transactions.
+    ``connection`` is one of ``_server_database.connect``: everything is read in one of its transactions.
     """
     started = time.monotonic()
     target = _releases.find(release, allow_unproven=True)
@@ -65,9 +62,9 @@ def compare(sqlite_path: str, connection: Any, release: str) -> dict[str, Any]:
             warnings = _instance_warnings(source, tables)
         sequences = _sequences(connection, tables)
         connection.rollback()
-    except _postgres.driver().Error as error:
+    except connection.Error as error:
         raise ParityError(
-            "PostgreSQL stopped answering the comparison: "
+            "The database stopped answering the comparison: "
             f"{_postgres.explain(error)}; check that the v2 server runs, then try again."
         ) from None
     equal = heads["equal"] and all(table["equal"] for table in tables) and all(item["equal"] for item in sequences)
@@ -147,23 +144,6 @@ def _sqlite_columns(source: Any, table: str) -> list[str]:
     return [row[1] for row in source.execute(f'PRAGMA table_info("{table}")')]
 
 
-class ColumnType(NamedTuple):
-    """The type of a PostgreSQL column."""
-
-    number: int
-    enumeration: bool
-
-
-def _target_columns(connection: Any, table: str) -> dict[str, ColumnType]:
-    """Columns of a PostgreSQL table; empty when there is no such table."""
-    rows = connection.execute(
-        "SELECT a.attname, t.oid::int8, t.typtype = 'e' FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
-        "WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
-        (f'public."{table}"',),
-    )
-    return {name: ColumnType(number, enumeration) for name, number, enumeration in rows}
-
-
 # One table
 
 
@@ -176,7 +156,7 @@ class _TableComparison:
         self.connection = connection
         self.snapshot_day = _day_of(sqlite_path)
         self.source_columns = _sqlite_columns(source, rule.table)
-        self.target_columns = _target_columns(connection, rule.target)
+        self.target_columns = _target_catalog.columns(connection, rule.target)
         self.before = self.after = self.identical = self.transformed = self.difference_count = 0
         self.differences: list[dict[str, Any]] = []
         self.dropped: dict[str, int] = {}
@@ -443,12 +423,12 @@ def _timestamp(value: Any) -> Any:
 
 
 _CONVERTERS: dict[int, Callable[[Any], Any]] = {
-    _BOOL: _boolean,
-    _JSON: json.loads,
-    _JSONB: json.loads,
-    _DATE: datetime.date.fromisoformat,
-    _TIMESTAMP: _timestamp,
-    _TIMESTAMPTZ: _timestamp,
+    _target_catalog.BOOL: _boolean,
+    _target_catalog.JSON: json.loads,
+    _target_catalog.JSONB: json.loads,
+    _target_catalog.DATE: datetime.date.fromisoformat,
+    _target_catalog.TIMESTAMP: _timestamp,
+    _target_catalog.TIMESTAMPTZ: _timestamp,
 }
 
 
@@ -472,11 +452,10 @@ def _sequences(connection: Any, tables: list[dict[str, Any]]) -> list[dict[str, 
     """Where the next number of each compared table comes from: below the highest one, the first new row would fail."""
     found = []
     for target in dict.fromkeys(table["target"] for table in tables):
-        if "id" not in _target_columns(connection, target):
+        if "id" not in _target_catalog.columns(connection, target):
             continue
-        name = connection.execute("SELECT pg_get_serial_sequence(%s, 'id')", (f'public."{target}"',)).fetchone()[0]
+        name, last = _target_catalog.next_number(connection, target)
         highest = connection.execute(f'SELECT max(id) FROM "{target}"').fetchone()[0]
-        last = connection.execute(f"SELECT CASE WHEN is_called THEN last_value END FROM {name}").fetchone()[0]
         found.append(
             {
                 "table": target,

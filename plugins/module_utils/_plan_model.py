@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 
+from ansible_collections.fleetops.gpustack.plugins.module_utils import _database_url
 from ansible_collections.fleetops.gpustack.plugins.module_utils._releases import Release
 from ansible_collections.fleetops.gpustack.plugins.module_utils._wrecks import Wreck
 
@@ -107,6 +108,12 @@ class HostView:
         """Whether the server keeps its rows in an external database."""
         server = (self.installation or {}).get("server") or {"database": {"kind": None}}
         return bool(server["database"]["kind"] == "external")
+
+    @property
+    def database_kind(self) -> str:
+        """What kind of database an external one is (`postgresql`, `mysql`); PostgreSQL where there is none."""
+        external = (self.database or {}).get("external") or {}
+        return str(external.get("kind", _database_url.POSTGRESQL))
 
     @property
     def data(self) -> dict[str, Any] | None:

@@ -42,7 +42,9 @@ def left(
     proven = proven and taken and _takes_arguments(view) and (not view.is_external or _is_rehearsed(view))
     gpus = list((worker or {}).get("gpus") or [])
     needed = {
-        "libraries": bool(_libraries.missing(view.node["libraries"], _libraries.required(view.is_server))),
+        "libraries": bool(
+            _libraries.missing(view.node["libraries"], _libraries.required(view.is_server, view.database_kind))
+        ),
         "image": not image["present"],
         "version": not proven,
         "trial": _matters(view, verdict, gpus) and not (proven and _is_tried(view, verdict.flags, gpus)),

@@ -10,6 +10,7 @@ from typing import Any, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _libraries
 from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
+from ansible_collections.fleetops.gpustack.plugins.module_utils._server_database_error import ServerDatabaseError
 
 DATABASE = "gpustack"
 USER = "root"
@@ -62,7 +63,7 @@ SELECT json_object_agg(t.name, t.columns)::text FROM (
 """
 
 
-class PostgresError(Exception):
+class PostgresError(ServerDatabaseError):
     """The database cannot be read; the message says where it was looked for, why, and what to do."""
 
 

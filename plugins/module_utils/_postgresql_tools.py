@@ -2,226 +2,73 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""PostgreSQL's own programs, and v2's own schema upgrade, in throw-away containers beside the server's.
-
-A container has the server's network, so that the database has the name there that the server calls it by. The password
-travels in a file that only root may read, and in the one case in which GPUStack's code wants a URL, by environment; it
-is in no argument.
-"""
+"""PostgreSQL's own programs: `pg_dump` and `pg_restore`."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import shutil
-import time
-from typing import Iterator, Mapping, NamedTuple, Sequence
 
-from ansible_collections.fleetops.gpustack.plugins.module_utils import _masking, _snapshot
+from ansible_collections.fleetops.gpustack.plugins.module_utils._database_tools import (
+    DATA,
+    DUMP,
+    SECONDS,
+    SECRETS,
+    Tools,
+    ToolsError,
+    limit,
+    tail,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._database_url import DatabaseUrl
-from ansible_collections.fleetops.gpustack.plugins.module_utils._detached import new_file
-from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine
 
-LABEL = "fleetops.gpustack.database-tools"
-DUMP = "database.dump"
-#: Where a container finds the password and the dump.
-_SECRETS, _DATA = "/run/fleetops-gpustack", "/fleetops-gpustack-data"
 _PASSFILE = "pgpass"
-#: Debian and Ubuntu keep the programs of each version in a directory of its own.
-_SHELL = 'umask 077; for d in /usr/lib/postgresql/*/bin; do [ -d "$d" ] && PATH="$d:$PATH"; done; exec "$@"'
-_POLL_SECONDS = 0.2
-#: Until an operation counts as hung: a start, and bytes at a tenth of a slow disk's speed.
-_SECONDS, _BYTES_PER_SECOND = 600, 5 * 1024 * 1024
-_LINES = 15
 #: pg_restore 17 sets a parameter that servers before 17 do not have, and goes on; everything else is an error.
 _HARMLESS = re.compile(r'unrecognized configuration parameter "transaction_timeout"')
 
-#: What `gpustack start` of every 2.x does first (server/server.py: _run_migrations), and nothing of what comes after.
-_ALEMBIC = """
-import importlib.util, os
-from alembic import command
-from alembic.config import Config
-package = importlib.util.find_spec("gpustack").submodule_search_locations[0]
-config = Config()
-config.set_main_option("script_location", os.path.join(package, "migrations"))
-config.set_main_option("sqlalchemy.url", os.environ["GPUSTACK_DATABASE_URL"].replace("%", "%%"))
-command.upgrade(config, "head")
-"""
-#: `gpustack migrate` of every 2.x (cmd/db_migration.py), whose command takes the URL as an argument alone. Up to 2.2.3
-#: a failed one leaves a thread that keeps the process alive.
-_MIGRATE = """
-import argparse, os, sys
-from gpustack.cmd import db_migration
-status = 0
-try:
-    db_migration.run(
-        argparse.Namespace(migration_data_dir=sys.argv[1], database_url=os.environ["GPUSTACK_DATABASE_URL"])
-    )
-except SystemExit as end:
-    status = 1
-sys.stdout.flush()
-os._exit(status)
-"""
-_GPUSTACKS_PYTHON = [
-    "sh",
-    "-c",
-    'exec "$(head -n 1 "$(command -v gpustack)" | cut -c 3-)" -c "$FLEETOPS_SCRIPT" "$@"',
-    "sh",
-]
 
+class PostgresqlTools(Tools):
+    """The programs for an external PostgreSQL; a dump is in the custom format."""
 
-class ToolsError(Exception):
-    """A program failed, or the image lacks it; the message says what it printed and what to do."""
-
-
-class Ended(NamedTuple):
-    """How a container ended and what it printed."""
-
-    status: int
-    text: str
-
-
-class Images(NamedTuple):
-    """The image that has PostgreSQL's programs, and the target release's."""
-
-    programs: str
-    target: str
-
-
-class Tools:
-    """The programs, for one piece of work. ``folder`` is where the password lies meanwhile, a directory of our own."""
-
-    def __init__(self, engine: Engine, images: Images, network: str, run_id: str, folder: str) -> None:
-        self._engine = engine
-        self._images = images
-        self._network = network
-        self._run_id = run_id
-        self._folder = folder
-
-    def version(self) -> int:
+    def version(self) -> tuple[int, ...]:
         """Major version of the image's pg_dump."""
-        ended = self._run(["pg_dump", "--version"], None, {}, _SECONDS)
+        ended = self._run(["pg_dump", "--version"], None, {}, SECONDS)
         match = re.search(r"\(PostgreSQL\) (\d+)", ended.text)
         if ended.status != 0 or match is None:
             raise ToolsError(
-                f"image {self._images.programs} has no pg_dump ({_tail(ended.text)}); name one that has, of the "
+                f"image {self._images.programs} has no pg_dump ({tail(ended.text)}); name one that has, of the "
                 "version of the server or newer, in gpustack_database_tools_image"
             )
-        return int(match.group(1))
+        return (int(match.group(1)),)
 
     def dump(self, url: DatabaseUrl, directory: str, size: int) -> str:
-        """Dump the database in the custom format into a directory of our own, 0600; the file's path."""
-        argv = ["pg_dump", "--format=custom", "--no-password", f"--file={_DATA}/{DUMP}", f"--dbname={url.name}"]
-        self._succeed(argv, url, {directory: _DATA}, size)
-        path = os.path.join(directory, DUMP)
-        os.chmod(path, 0o600)
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-        return path
+        argv = ["pg_dump", "--format=custom", "--no-password", f"--file={DATA}/{DUMP}", f"--dbname={url.name}"]
+        return self._dumped(argv, url, directory, size)
 
     def restore(self, url: DatabaseUrl, directory: str, size: int) -> None:
-        """Restore a directory's dump into an empty database, which the role then owns."""
         argv = ["pg_restore", "--no-password", "--no-owner", "--no-privileges"]
-        argv += [f"--dbname={url.name}", f"{_DATA}/{DUMP}"]
-        ended = self._run(argv, url, {directory: _DATA}, _limit(size))
+        argv += [f"--dbname={url.name}", f"{DATA}/{DUMP}"]
+        ended = self._run(argv, url, {directory: DATA}, limit(size))
         if ended.status != 0 and not only_harmless(ended.text):
             raise ToolsError(
-                f"pg_restore into {url.address} ended with {ended.status}: {_tail(self._clean(ended, url))}"
+                f"pg_restore into {url.address} ended with {ended.status}: {tail(self._clean(ended, url))}"
             )
 
-    def upgrade_schema(self, url: DatabaseUrl, seconds: int) -> None:
-        """Let the target release upgrade the schema of a database, as its server would at its start."""
-        ended = self._run(_GPUSTACKS_PYTHON, url, {}, seconds, _ALEMBIC)
-        if ended.status != 0:
-            raise ToolsError(
-                f"the new release's schema upgrade fails on a copy of the database: {_tail(self._clean(ended, url))}"
-            )
-
-    def migrate(self, url: DatabaseUrl, directory: str, seconds: int) -> None:
-        """Let the target release migrate a directory's copy of a legacy database into an empty one."""
-        ended = self._run([*_GPUSTACKS_PYTHON, _DATA], url, {directory: _DATA}, seconds, _MIGRATE)
-        if ended.status != 0:
-            raise ToolsError(f"the migration into {url.address} failed: {_tail(self._clean(ended, url))}")
-
-    def _succeed(self, argv: Sequence[str], url: DatabaseUrl, mounts: Mapping[str, str], size: int) -> None:
-        ended = self._run(argv, url, mounts, _limit(size))
-        if ended.status != 0:
-            raise ToolsError(f"{argv[0]} of {url.address} ended with {ended.status}: {_tail(self._clean(ended, url))}")
+    def _password_file(self, url: DatabaseUrl) -> tuple[str, str]:
+        return _PASSFILE, pass_line(url)
 
     @staticmethod
-    def _clean(ended: Ended, url: DatabaseUrl) -> str:
-        """What was printed, without passwords and without the rows that an error of SQL carries along."""
-        text = re.split(r"\[SQL:|\[parameters:|DETAIL:", ended.text, maxsplit=1)[0]
-        return _masking.mask_text(text.replace(url.password, "********") if url.password else text)
-
-    def _run(
-        self,
-        argv: Sequence[str],
-        url: DatabaseUrl | None,
-        mounts: Mapping[str, str],
-        seconds: int,
-        script: str | None = None,
-    ) -> Ended:
-        """Run a program to its end; with a script, which wants the database's URL, by GPUStack's own Python."""
-        remove_leftovers(self._engine)
-        with self._secrets(url) as secrets:
-            variables = _connection(url)
-            if script is not None and url is not None:
-                variables.update(FLEETOPS_SCRIPT=script, GPUSTACK_DATABASE_URL=url.url)
-            binds = [f"{secrets}:{_SECRETS}:ro", *(f"{source}:{target}" for source, target in mounts.items())]
-            body = {
-                "Image": self._images.programs if script is None else self._images.target,
-                "Entrypoint": ["sh", "-c", _SHELL, "sh"],
-                "Cmd": list(argv),
-                "Env": [f"{name}={value}" for name, value in variables.items()],
-                "User": "0:0",
-                "Labels": {LABEL: self._run_id},
-                "Healthcheck": {"Test": ["NONE"]},
-                "HostConfig": {
-                    "Binds": binds,
-                    "NetworkMode": self._network,
-                    "LogConfig": {"Type": "json-file", "Config": {}},
-                },
-            }
-            container = self._engine.create(f"gpustack-database-tools-{self._run_id}", body)
-            try:
-                self._engine.start(container)
-                return self._ended(container, argv[0], seconds)
-            finally:
-                self._engine.discard(container)
-
-    def _ended(self, container: str, program: str, seconds: int) -> Ended:
-        deadline = time.monotonic() + seconds
-        while True:
-            record = self._engine.inspect(container)
-            if record is None:
-                raise ToolsError(f"the container that ran {program} was removed by somebody; run again")
-            if record["State"]["Status"] in ("exited", "dead"):
-                text = "\n".join(self._engine.log_tail(container, _LINES * 10))
-                return Ended(int(record["State"]["ExitCode"]), text)
-            if time.monotonic() > deadline:
-                raise ToolsError(f"{program} did not end within {seconds} seconds; see what holds the database up")
-            time.sleep(_POLL_SECONDS)
-
-    @contextlib.contextmanager
-    def _secrets(self, url: DatabaseUrl | None) -> Iterator[str]:
-        directory = os.path.join(self._folder, "database-tools")  # one per host, so that a killed run's is found
-        shutil.rmtree(directory, ignore_errors=True)
-        _snapshot.make_backup_dir(directory)
-        try:
-            if url is not None:
-                with os.fdopen(new_file(os.path.join(directory, _PASSFILE)), "w", encoding="utf-8") as file:
-                    file.write(pass_line(url))
-            yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-
-
-def remove_leftovers(engine: Engine) -> None:
-    """Containers of a run that was killed."""
-    for record in engine.with_label(LABEL):
-        engine.discard(record["Id"])
+    def _variables(url: DatabaseUrl | None) -> dict[str, str]:
+        """libpq's variables."""
+        if url is None:
+            return {}
+        return {
+            "PGHOST": url.host,
+            "PGPORT": str(url.port),
+            "PGUSER": url.user,
+            "PGSSLMODE": url.ssl_mode,
+            "PGPASSFILE": f"{SECRETS}/{_PASSFILE}",
+            "PGCONNECT_TIMEOUT": "10",
+            "LC_ALL": "C",
+        }
 
 
 def pass_line(url: DatabaseUrl) -> str:
@@ -229,30 +76,6 @@ def pass_line(url: DatabaseUrl) -> str:
     return "*:*:*:*:" + url.password.replace("\\", "\\\\").replace(":", "\\:") + "\n"
 
 
-def _connection(url: DatabaseUrl | None) -> dict[str, str]:
-    """libpq's variables. The password is not among them: the engine shows a container's environment."""
-    if url is None:
-        return {}
-    return {
-        "PGHOST": url.host,
-        "PGPORT": str(url.port),
-        "PGUSER": url.user,
-        "PGSSLMODE": url.ssl_mode,
-        "PGPASSFILE": f"{_SECRETS}/{_PASSFILE}",
-        "PGCONNECT_TIMEOUT": "10",
-        "LC_ALL": "C",
-    }
-
-
-def _limit(size: int) -> int:
-    return _SECONDS + size // _BYTES_PER_SECOND
-
-
 def only_harmless(text: str) -> bool:
     """Whether pg_restore complained of nothing but the parameter that an older server does not have."""
     return bool(_HARMLESS.search(text)) and "errors ignored on restore: 1" in text.splitlines()[-1]
-
-
-def _tail(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return " | ".join(lines[-_LINES:]) or "it printed nothing"

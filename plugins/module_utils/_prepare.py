@@ -11,6 +11,7 @@ from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _attempt,
+    _database_tools,
     _external_database,
     _external_rehearsal,
     _fleet_records,
@@ -23,18 +24,18 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _options,
     _os_errors,
     _parity,
-    _postgres,
-    _postgresql_tools,
     _prepared,
     _raised_snapshot,
     _runner_images,
     _schema_trial,
+    _server_database,
     _snapshot,
 )
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
 from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader import DockerReader, DockerReaderError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import Engine, EngineError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import HostLock, LockHeldError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._server_database_error import ServerDatabaseError
 
 #: What the parts raise when the host cannot be prepared.
 EXPECTED = (
@@ -47,8 +48,8 @@ EXPECTED = (
     _snapshot.SnapshotError,
     _attempt.SwitchError,
     _parity.ParityError,
-    _postgres.PostgresError,
-    _postgresql_tools.ToolsError,
+    ServerDatabaseError,
+    _database_tools.ToolsError,
     DockerReaderError,
     EngineError,
     LockHeldError,
@@ -125,8 +126,11 @@ def _have_libraries(
     """The other parts need the Docker SDK: with `prepare_libraries` off it has to be there already."""
     build = params["prepare_libraries"]
     server = build and _is_server(reader, params["installation"])
+    database = _server_database.kind(
+        reader.inspect(params["installation"]) if server and params["installation"] else None
+    )
     only_look = check_mode or not build
-    outcome = _libraries.ensure(run_command, params["state_dir"], server, params["wheels"], only_look)
+    outcome = _libraries.ensure(run_command, params["state_dir"], server, params["wheels"], only_look, database)
     if outcome["changed"] and not build:
         if check_mode:
             return

@@ -13,7 +13,7 @@ from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _libraries
 
-_REQUIREMENTS = {requirement.module: requirement for requirement in _libraries.required(server=True)}
+_REQUIREMENTS = {requirement.module: requirement for requirement in _libraries.ALL}
 
 
 class MissingLibraryError(Exception):
@@ -42,6 +42,6 @@ def ensure(module_names: Iterable[str], state_dir: str) -> None:
 def _version(name: str) -> str | None:
     """The version of a library that really imports, None otherwise."""
     try:
-        return str(importlib.import_module(name).__version__)
+        return _libraries.version_of(importlib.import_module(name))
     except Exception:  # a broken binary library raises whatever it likes while it is imported
         return None

@@ -16,11 +16,13 @@ from typing import Any, Callable, Mapping
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _data_dir_changes,
+    _database_url,
     _discovery,
     _endpoints,
     _fill_external,
     _gates,
     _legacy_gate,
+    _libraries,
     _recreate,
     _snapshot,
     _supervised,
@@ -59,10 +61,13 @@ def run(params: Mapping[str, Any], check_mode: bool, report: Callable[[str], Non
     return carry_out_if_needed(params, check_mode, _found, report, lambda work, before: _back(work, before["outcome"]))
 
 
-def needs_psycopg(params: Mapping[str, Any]) -> bool:
-    """Whether there is an external database to be put back."""
-    begun = last_detail(newest_entries(params["state_dir"]), "begin", STARTED)
-    return bool(begun and (begun.get("external") or begun.get("fills")))
+def libraries(params: Mapping[str, Any]) -> list[str]:
+    """What a way back has to import: an external database is put back, too."""
+    begun = last_detail(newest_entries(params["state_dir"]), "begin", STARTED) or {}
+    if not (begun.get("external") or begun.get("fills")):
+        return ["docker"]
+    kind = begun.get("database_kind", _database_url.POSTGRESQL)
+    return [each.module for each in _libraries.required(server=True, database=kind)]
 
 
 def _found(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,8 +23,9 @@ _BATCH = 5000
 _INTEGERS = ("smallint", "integer", "bigint", "boolean")
 _REALS = ("double precision", "real")
 _JSON = ("json", "jsonb")
-#: `row_to_json` writes ISO 8601 and drops trailing zeros of the fraction; SQLAlchemy writes six digits into SQLite.
-_TIMESTAMP = re.compile(r"(\d{4,}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(.*)")
+#: `row_to_json` writes ISO 8601 and drops trailing zeros of the fraction, MySQL's driver a blank for the T and no
+#: fraction where there is none; SQLAlchemy writes six digits into SQLite.
+_TIMESTAMP = re.compile(r"(\d{4,}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(.*)")
 
 
 class Table(NamedTuple):
@@ -42,7 +43,7 @@ def database(path: str) -> Any:
 
 
 def add(connection: Any, table: Table, rows: Iterable[str]) -> int:
-    """Add a table with its rows, each as the JSON object of `row_to_json`; how many there were."""
+    """Add a table with its rows, each as a JSON object like that of `row_to_json`; how many there were."""
     columns = ", ".join(f'"{name}" {_affinity(kind)}' for name, kind in table.columns.items())
     connection.execute(f'CREATE TABLE "{table.name}" ({columns})')
     insert = 'INSERT INTO "{}" VALUES ({})'.format(table.name, ", ".join("?" * len(table.columns)))

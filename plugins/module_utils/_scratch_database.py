@@ -28,15 +28,16 @@ def scratch_name(attempt: str) -> str:
 
 def restored_name(name: str, attempt: str) -> str:
     """The database that a dump is restored into before it takes the old name."""
-    return _with_suffix(name, f"_restored_{attempt.lower()}")
+    return with_suffix(name, f"_restored_{attempt.lower()}")
 
 
 def aside_name(name: str, attempt: str, number: int = 1) -> str:
     """What the database that v2 upgraded is called once another has its name."""
-    return _with_suffix(name, f"_v2_{attempt.lower()}" + (f"_{number}" if number > 1 else ""))
+    return with_suffix(name, f"_v2_{attempt.lower()}" + (f"_{number}" if number > 1 else ""))
 
 
-def _with_suffix(name: str, suffix: str) -> str:
+def with_suffix(name: str, suffix: str) -> str:
+    """A name with a suffix, cut so that the suffix stays whole. MySQL takes one letter more (64)."""
     return name.encode("utf-8")[: _LONGEST - len(suffix)].decode("utf-8", "ignore") + suffix
 
 

@@ -27,6 +27,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _left_stopped,
     _recreate,
     _releases,
+    _server_database,
     _supervisors,
     _systemd_unit,
     _takeover,
@@ -187,6 +188,8 @@ def _new_attempt(params: Mapping[str, Any], reader: DockerReader, legacy: Mappin
         backup=os.path.join(params["backup_dir"], params["run_id"]),
         kept_by=kept_by,
         external=_external_database.is_external(legacy),
+        database_kind=_server_database.kind(legacy),
+        tools_image=params["database_tools_image"] or "",
         fills=bool(params["database_url"]) and facts["server"] is not None,
     )
 

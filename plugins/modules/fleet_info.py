@@ -86,8 +86,8 @@ options:
     default: fail
 requirements:
   - Python 3.8 or newer with its C(sqlite3) module.
-  - psycopg 3.2 or newer for O(generation=v2). M(fleetops.gpustack.node) with
-    O(fleetops.gpustack.node#module:state=prepared) brings it.
+  - psycopg 3.2 or newer for O(generation=v2), or PyMySQL 1.1 or newer where the rows are in an external MySQL.
+    M(fleetops.gpustack.node) with O(fleetops.gpustack.node#module:state=prepared) brings it.
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
   - fleetops.gpustack.attributes.info_module
@@ -253,6 +253,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader i
     DEFAULT_DOCKER_HOST,
     DockerReaderError,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._server_database_error import ServerDatabaseError
 
 POLL_SECONDS = 2
 
@@ -306,9 +307,9 @@ def v2_fleet(connection: Any) -> dict[str, list[dict[str, Any]]]:
     try:
         fleet = {table: list(v2_records(connection, table)) for table in _TABLES}
         connection.rollback()
-    except _postgres.driver().Error as error:
+    except connection.Error as error:
         raise FleetError(
-            f"PostgreSQL does not answer: {_postgres.explain(error)}; "
+            f"The database does not answer: {_postgres.explain(error)}; "
             "check that the v2 server runs and has finished its start."
         ) from None
     return fleet
@@ -408,14 +409,14 @@ def main() -> None:
     )
     try:
         if not is_local(module.params):
-            _respawn.ensure(["psycopg"], module.params["state_dir"])
+            _respawn.ensure([_server_database.library_by_params(module.params)], module.params["state_dir"])
         with reader(module.params) as read:
             result = with_models(read, module.params, awaited(read, module.params))
     except (
         FleetError,
         DockerReaderError,
         SwitchError,
-        _postgres.PostgresError,
+        ServerDatabaseError,
         _database_address.AddressError,
         _respawn.MissingLibraryError,
         _sqlite_reader.DatabaseError,

@@ -41,7 +41,8 @@ options:
     required: true
 requirements:
   - Python 3.8 or newer with its C(sqlite3) module.
-  - psycopg 3.2 or newer. M(fleetops.gpustack.node) with O(fleetops.gpustack.node#module:state=prepared) brings it.
+  - psycopg 3.2 or newer, or PyMySQL 1.1 or newer where the rows are in an external MySQL.
+    M(fleetops.gpustack.node) with O(fleetops.gpustack.node#module:state=prepared) brings it.
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
   - fleetops.gpustack.attributes.info_module
@@ -199,7 +200,6 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _database_address,
     _os_errors,
     _parity,
-    _postgres,
     _raised_snapshot,
     _releases,
     _respawn,
@@ -211,6 +211,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._docker_reader i
     DEFAULT_DOCKER_HOST,
     DockerReaderError,
 )
+from ansible_collections.fleetops.gpustack.plugins.module_utils._server_database_error import ServerDatabaseError
 
 
 def recovered_database(snapshot: str) -> str:
@@ -251,13 +252,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        _respawn.ensure(["psycopg"], module.params["state_dir"])
+        _respawn.ensure([_server_database.library_by_params(module.params)], module.params["state_dir"])
         result = compared(module.params)
     except (
         _parity.ParityError,
         DockerReaderError,
         SwitchError,
-        _postgres.PostgresError,
+        ServerDatabaseError,
         _releases.UnknownReleaseError,
         _database_address.AddressError,
         _respawn.MissingLibraryError,

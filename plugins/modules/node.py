@@ -21,8 +21,9 @@ description:
   - The Docker volumes and the model caches of the host are never removed, moved or changed.
 requirements:
   - Python 3.8 or newer on the host.
-  - The Docker SDK for Python, and psycopg 3.2 or newer on a server. O(state=prepared) puts both into a private virtual
-    environment below O(state_dir) where they are missing, and the other states use that.
+  - The Docker SDK for Python, and psycopg 3.2 or newer on a server, or PyMySQL 1.1 or newer where its rows are in an
+    external MySQL. O(state=prepared) puts them into a private virtual environment below O(state_dir) where they are
+    missing, and the other states use that.
 extends_documentation_fragment:
   - fleetops.gpustack.attributes
   - fleetops.gpustack.docker
@@ -293,9 +294,9 @@ options:
     type: str
   database_tools_image:
     description:
-      - Image with C(pg_dump) and C(pg_restore), for a server with an external PostgreSQL. They must be of the
-        version of that server or newer. It has to be present on the host.
-      - O(image) when not given.
+      - Image with the programs of a server's external database, C(pg_dump) and C(pg_restore) or C(mysqldump) and
+        C(mysql). They must be of the version of that database's server or newer. It has to be present on the host.
+      - O(image) when not given, which has those of PostgreSQL alone.
     type: str
   backup_legacy_image:
     description:
@@ -533,10 +534,10 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import (
     _finalize,
     _masking,
     _os_errors,
-    _postgres,
     _prepare,
     _respawn,
     _restore,
+    _server_database,
     _snapshot,
     _switch,
 )
@@ -547,6 +548,7 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils._engine import E
 from ansible_collections.fleetops.gpustack.plugins.module_utils._gates import GateError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._image import ImageError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._lock import LockHeldError
+from ansible_collections.fleetops.gpustack.plugins.module_utils._server_database_error import ServerDatabaseError
 from ansible_collections.fleetops.gpustack.plugins.module_utils._snapshot import SnapshotError
 
 RUN: dict[str, Callable[[Mapping[str, Any], bool, Callable[[str], None]], dict[str, Any]]] = {
@@ -569,22 +571,22 @@ EXPECTED = (
     OSError,
     ValueError,
     _prepare.PrepareError,
-    _postgres.PostgresError,
+    ServerDatabaseError,
     _respawn.MissingLibraryError,
 )
 
 
 def libraries(params: Mapping[str, Any]) -> list[str]:
-    """What this call has to import: a server's rows are read back from PostgreSQL."""
+    """What this call has to import: a server's rows are read back from its database."""
     if params["state"] == "cleaned":
         return _cleanup.libraries(params)
     if params["state"] == "legacy":
-        return ["docker", "psycopg"] if _restore.needs_psycopg(params) else ["docker"]
+        return _restore.libraries(params)
     if params["state"] != "upgraded":
         return ["docker"]
     record = DockerReader(params["docker_host"]).inspect(params["installation"])
     is_server = record is not None and describe(record).facts["role"] != "worker"
-    return ["docker", "psycopg"] if is_server else ["docker"]
+    return ["docker", _server_database.library(record)] if is_server else ["docker"]
 
 
 def needs_libraries(state: str, check_mode: bool) -> bool:

@@ -875,6 +875,9 @@ libraries:
     psycopg:
       description: Version of psycopg.
       type: str
+    pymysql:
+      description: Version of PyMySQL, which a server with an external MySQL needs.
+      type: str
     venv:
       description: Whether the private virtual environment exists.
       type: bool

@@ -1,13 +1,15 @@
 # Copyright (c) 2026, The fleetops.gpustack contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A legacy server of the lab whose rows are in a real PostgreSQL beside its host."""
+"""A legacy server of the lab whose rows are in a real database beside its host; here PostgreSQL."""
 
 from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from tests.e2e import secrets
@@ -17,6 +19,8 @@ from tests.lab.errors import LabError
 from tests.lab.fleet import Fleet
 from tests.lab.hosts import Host
 from tests.lab.layout import Options
+
+AnyDatabase = TypeVar("AnyDatabase", bound="Served")
 
 IMAGE = "gpustack-lab/gpustack-database:bookworm"
 ROLE = "gpustack"
@@ -34,12 +38,34 @@ exec gosu postgres "$programs/postgres" -D /srv/database -c 'listen_addresses=*'
 """
 
 
+class Served(Protocol):
+    """A database in the network of a fleet."""
+
+    @property
+    def url(self) -> str:
+        """The URL of the server's database."""
+
+    @property
+    def name(self) -> str:
+        """The server's database."""
+
+    def ask(self, sql: str, database: str = ...) -> list[list[str]]:
+        """Rows of a query, asked as the administrator; of the server's database where none is named."""
+
+    def names(self) -> set[str]:
+        """The databases that are the server's or beside it."""
+
+    def write_past(self) -> None:
+        """Write load samples and usage of earlier days, which no API can write."""
+
+
 @dataclass(frozen=True)
 class Database:
     """A PostgreSQL in the network of a fleet."""
 
     container: str
     address: str
+    name: str = NAME
 
     @property
     def url(self) -> str:
@@ -55,20 +81,44 @@ class Database:
         """The databases of the server's role."""
         return {row[0] for row in self.ask(f"SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = '{ROLE}'")}
 
+    def write_past(self) -> None:
+        """Write load samples and usage of earlier days, which no API can write."""
+        self.ask(
+            "INSERT INTO system_loads (timestamp, cpu, ram, gpu, vram) SELECT extract(epoch FROM now())::int - 60 * n, "
+            f"n % 100 + 0.1, n % 73 / 7.0, n % 61, n % 97 FROM generate_series({history.SAMPLES}, 1, -1) n"
+        )
+        self.ask(
+            "INSERT INTO model_usages (user_id, model_id, date, prompt_token_count, completion_token_count, "
+            "request_count, operation) SELECT u.id, m.id, current_date - n, 1000 * n + m.id, 100 * n, n, "
+            "'CHAT_COMPLETION' FROM models m, (SELECT min(id) AS id FROM users) u, "
+            f"generate_series({history.DAYS}, 1, -1) n"
+        )
 
-def serve(fleet: Fleet) -> Database:
-    """Start a PostgreSQL with the server's role and an empty database; the fleet's end removes it."""
+
+def start(fleet: Fleet, image: str, script: str) -> tuple[str, str]:
+    """Start a database's container in a fleet's network, to be removed with it; its name and address."""
     name = f"{hosts.network(fleet.data['name'])}-database"
     address = str(ipaddress.ip_network(fleet.data["subnet"])[250])
     own = ["--name", name, "--label", f"{lifecycle.LABEL}={fleet.data['name']}"]
     place = ["--network", hosts.network(fleet.data["name"]), "--ip", address]
-    docker.run("run", "--detach", *own, *place, "--entrypoint", "bash", IMAGE, "-c", _SERVE)
-    database = Database(name, address)
+    docker.run("run", "--detach", *own, *place, "--entrypoint", "bash", image, "-c", script)
+    return name, address
+
+
+def plant_password() -> None:
+    """Search for the database's password in the end."""
+    secrets.plant({"password of the database": PASSWORD, "the same, encoded": quote(PASSWORD, safe="")})
+
+
+def serve(fleet: Fleet) -> Database:
+    """Start a PostgreSQL with the server's role and an empty database; the fleet's end removes it."""
+    database = Database(*start(fleet, IMAGE, _SERVE))
+    name = database.container
     wait_until("PostgreSQL", lambda: _answers(database), 60, f"see `docker logs {name}`")
     password = PASSWORD.replace("'", "''")
     database.ask(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{password}'", "postgres")
     database.ask(f"CREATE DATABASE {NAME} OWNER {ROLE}", "postgres")
-    secrets.plant({"password of the database": PASSWORD, "the same, encoded": quote(PASSWORD, safe="")})
+    plant_password()
     return database
 
 
@@ -83,20 +133,25 @@ def _answers(database: Database) -> bool:
 
 def up(name: str, targets: tuple[str, ...]) -> tuple[Fleet, Database]:
     """A fleet of a server and one worker, filled, whose rows are in PostgreSQL."""
+    return up_with(name, targets, serve)
+
+
+def up_with(name: str, targets: tuple[str, ...], serving: Callable[[Fleet], AnyDatabase]) -> tuple[Fleet, AnyDatabase]:
+    """The same with any kind of database, which is made beside the fleet."""
     options = Options(name, workers=1, gpu_workers=0, targets=targets, fill=False, snapshot=False)
     fleet = lifecycle.up(options)
     server, worker = fleet.hosts["server"], fleet.hosts["worker1"]
     for host in (server, worker):
         hosts.execute(host, "docker", "rm", "--force", options.container_name)
         hosts.execute(host, "sh", "-c", f"rm -rf {legacy.DIRECTORY}/*")
-    database = serve(fleet)
+    database = serving(fleet)
     _start(fleet, server, worker, database)
-    fleet.data.update(fill.run(fleet, lambda _options, _server: _write_past(database)))
+    fleet.data.update(fill.run(fleet, lambda _options, _server: database.write_past()))
     fleet.save()
     return fleet, database
 
 
-def _start(fleet: Fleet, server: Host, worker: Host, database: Database) -> None:
+def _start(fleet: Fleet, server: Host, worker: Host, database: Served) -> None:
     arguments = ["--disable-worker", "--database-url", database.url]
     since = time.time()
     hosts.execute(server, *legacy.run_command(fleet.options, server, arguments))
@@ -107,16 +162,3 @@ def _start(fleet: Fleet, server: Host, worker: Host, database: Database) -> None
     fleet.data["admin"] = lifecycle.take_over_admin(initial, server)
     found = legacy.wait_ready(fleet.admin(), {"worker1"}, since)
     fleet.data["workers"] = [lifecycle.worker_facts(each) for each in found]
-
-
-def _write_past(database: Database) -> None:
-    """Load samples and usage of earlier days, which no API can write."""
-    database.ask(
-        "INSERT INTO system_loads (timestamp, cpu, ram, gpu, vram) SELECT extract(epoch FROM now())::int - 60 * n, "
-        f"n % 100 + 0.1, n % 73 / 7.0, n % 61, n % 97 FROM generate_series({history.SAMPLES}, 1, -1) n"
-    )
-    database.ask(
-        "INSERT INTO model_usages (user_id, model_id, date, prompt_token_count, completion_token_count, request_count, "
-        "operation) SELECT u.id, m.id, current_date - n, 1000 * n + m.id, 100 * n, n, 'CHAT_COMPLETION' "
-        f"FROM models m, (SELECT min(id) AS id FROM users) u, generate_series({history.DAYS}, 1, -1) n"
-    )

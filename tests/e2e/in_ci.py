@@ -20,6 +20,7 @@ TURNS = {
     "test_cleanup.py": 12,
     "test_config_file.py": 8,
     "test_embedded.py": 9,
+    "test_external_mysql.py": 16,
     "test_external_postgresql.py": 12,
     "test_external_target.py": 9,
     "test_inventory.py": 7,

@@ -67,7 +67,7 @@ def _fill(name: str, images: Sequence[str]) -> None:
     try:
         hosts.execute(passing, "sh", "-c", "until docker version >/dev/null 2>&1; do sleep 0.2; done")
         if images:
-            _load(passing, images)
+            load(passing, images)
         hosts.stop(passing)
     finally:
         docker.run("rm", "--force", passing.container)
@@ -75,7 +75,8 @@ def _fill(name: str, images: Sequence[str]) -> None:
     volumes.shell('cd "/volumes/$1/_data" && rm -f engine-id && touch "$2" && sync', name, MARKER)
 
 
-def _load(host: hosts.Host, images: Sequence[str]) -> None:
+def load(host: hosts.Host, images: Sequence[str]) -> None:
+    """Bring images of this machine's engine to a host's."""
     with subprocess.Popen([docker.client(), "save", *images], stdout=subprocess.PIPE) as save:
         load = subprocess.run(
             [docker.client(), "exec", "-i", host.container, "docker", "load", "--quiet"],

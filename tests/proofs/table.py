@@ -37,6 +37,7 @@ ROWS: dict[str, dict[str, str]] = {
         "config_file": "Docker, configuration file",
         "env_file": "Docker, `--env-file`",
         "postgresql": "Docker, external PostgreSQL, upgraded in place",
+        "mysql": "Docker, external MySQL, upgraded in place (MySQL 9.7; not proven on MySQL 8)",
         "sqlite_to_postgresql": "Docker, SQLite into an external PostgreSQL",
         "embedded": "server with an embedded worker",
         "two_workers": "two workers on one host, for GPUs of two vendors",

@@ -34,6 +34,12 @@ def test_a_url_that_was_written_is_read_as_it_was(word: str) -> None:
     assert _database_url.parse(url.url) == url
 
 
+def test_mysql_has_its_own_port_and_one_option() -> None:
+    found = _database_url.parse("mysql+asyncmy://gpustack:p%40ss@db/gpu_stack?charset=utf8mb4")
+    assert found == ("mysql", "db", 3306, "gpustack", "p@ss", "gpu_stack", "prefer")
+    assert found.url == "mysql://gpustack:p%40ss@db:3306/gpu_stack"
+
+
 def test_another_database_of_the_same_server() -> None:
     found = _database_url.parse("postgresql://u:p@h/d")
     assert found.named("other").url == "postgresql://u:p@h:5432/other"
@@ -48,7 +54,10 @@ def test_a_changed_password_is_the_same_database() -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("mysql://u:planted@h/d", "mysql"),
+        ("oracle://u:planted@h/d", "oracle"),
+        ("mysql://u:planted@h", "mysql://user:password@host"),
+        ("mysql://u:planted@h/d?ssl_ca=/etc/ca.pem", "ssl_ca"),
+        ("mysql://u:planted@h/d?charset=latin1", "charset"),
         ("postgresql://u:planted@h", "postgresql://user:password@host"),
         ("postgresql://u:planted@h:port/d", "postgresql://user:password@host"),
         ("postgresql://u:planted@one,two/d", "one host"),

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,22 @@ def test_psycopg_3_1_is_too_old() -> None:
 def test_only_a_server_needs_psycopg() -> None:
     assert _libraries.required(server=False) == [_libraries.DOCKER]
     assert _libraries.required(server=True) == [_libraries.DOCKER, _libraries.PSYCOPG]
+
+
+def test_a_server_with_an_external_mysql_needs_pymysql_instead() -> None:
+    assert _libraries.required(server=True, database="mysql") == [_libraries.DOCKER, _libraries.PYMYSQL]
+    assert _libraries.required(server=False, database="mysql") == [_libraries.DOCKER]
+
+
+def test_pymysql_is_known_by_its_own_version(tmp_path: Path) -> None:
+    module = tmp_path / "fleetops_stand_in.py"
+    module.write_text('VERSION_STRING = "1.1.2"\n__version__ = "1.4.6"\n', encoding="utf-8")
+    wanted = _libraries.Requirement("fleetops_stand_in", "none", (1,), (2,))
+
+    def beside_it(command: list[str], **more: Any) -> Any:
+        return run_command(command, **{**more, "environ_update": {"PYTHONPATH": str(tmp_path)}})
+
+    assert _libraries.probe(beside_it, sys.executable, [wanted]) == {"fleetops_stand_in": "1.1.2"}
 
 
 def test_what_pip_is_asked_for() -> None:

@@ -163,6 +163,14 @@ def test_libraries_that_are_missing_or_too_old_are_left(docker: str | None, psyc
     assert left(fleet, "w1") == ({"libraries"} if docker != "7.1.0" else set())
 
 
+@pytest.mark.parametrize(("pymysql", "needed"), [("1.1.2", set()), (None, {"libraries"})])
+def test_a_server_with_an_external_mysql_needs_its_library(pymysql: str | None, needed: set[str]) -> None:
+    fleet = prepared()
+    fleet["s"]["libraries"].update(psycopg=None, pymysql=pymysql)
+    fleet["s"]["installations"][0]["database"]["external"] = {"kind": "mysql"}
+    assert left(fleet, "s") & {"libraries"} == needed
+
+
 def test_a_legacy_image_that_is_not_saved_is_left() -> None:
     fleet = prepared()
     fleet["w1"]["installations"][0]["image_archive"] = None

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Rows of PostgreSQL in the form that GPUStack gives to them in SQLite."""
+"""Rows of PostgreSQL and MySQL in the form that GPUStack gives to them in SQLite."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from ansible_collections.fleetops.gpustack.plugins.module_utils import _rows_ima
         ("text", "jsonb", '"text"'),
         ("2026-11-30T15:19:39.12", "timestamp without time zone", "2026-11-30 15:19:39.120000"),
         ("2026-11-30T15:19:39", "timestamp without time zone", "2026-11-30 15:19:39.000000"),
+        ("2026-11-30 15:19:39", "timestamp without time zone", "2026-11-30 15:19:39.000000"),
+        ("2026-11-30 15:19:39.12", "timestamp without time zone", "2026-11-30 15:19:39.120000"),
         ("2026-11-30", "date", "2026-11-30"),
         (1.5, "double precision", 1.5),
         (2**40, "bigint", 2**40),

@@ -66,6 +66,7 @@ class Host:
             "fix_permissions": False,
             "mend_wrecks": False,
             "database_url": None,
+            "database_tools_image": None,
         }
 
     def inspect(self, container: str) -> dict[str, Any] | None:
@@ -323,11 +324,29 @@ def test_a_container_of_the_new_generation(make: Any) -> None:
     assert "no legacy GPUStack" in refusal(host)
 
 
-@pytest.mark.parametrize("url", ["mysql://root:planted@db/x", "postgresql://root:planted@db/x?options=-csearch_path=y"])
+@pytest.mark.parametrize(
+    "url", ["oracle://root:planted@db/x", "postgresql://root:planted@db/x?options=-csearch_path=y"]
+)
 def test_an_external_database_that_cannot_be_followed(make: Any, url: str) -> None:
     message = refusal(make(["--disable-worker", "--database-url", url]))
     assert "upstream's guide" in message or "options that this collection cannot follow" in message
     assert "planted" not in message
+
+
+def test_an_attempt_knows_what_its_way_back_needs_of_an_external_mysql(make: Any) -> None:
+    host = make(["--disable-worker", "--database-url", "mysql://gpustack:planted@db/gpustack"])
+    host.params["database_tools_image"] = "mysql:8.4"
+    attempt = host.assess(needs_image=False).attempt
+    assert (attempt.external, attempt.database_kind, attempt.tools_image) == (True, "mysql", "mysql:8.4")
+    assert attempt.libraries == ["docker", "pymysql"]
+    assert make(["--disable-worker"]).assess().attempt.libraries == ["docker", "psycopg"]
+
+
+def test_sqlite_is_not_migrated_into_mysql(make: Any) -> None:
+    host = make(["--disable-worker"])
+    host.params["database_url"] = "mysql://gpustack:planted@db/gpustack"
+    assert "into PostgreSQL alone" in refusal(host)
+    assert "planted" not in refusal(host)
 
 
 def test_a_directory_that_postgresql_cannot_enter(make: Any, data_dir: Path) -> None:
