@@ -39,10 +39,12 @@ def subject(
     fleet: Fleet, database: external.Served, read: Callable[[], Rows], variables: Mapping[str, Any]
 ) -> Iterator[Subject]:
     """A server with its rows in a database and one worker; searched for secrets in the end, and removed."""
-    with secrets.sampled_arguments(fleet) as samples:
-        yield Subject(fleet, database, read, read(), variables)
-    secrets.assert_none_shown(fleet, samples)
-    lifecycle.down(fleet.data["name"])
+    try:
+        with secrets.sampled_arguments(fleet) as samples:
+            yield Subject(fleet, database, read, read(), variables)
+        secrets.assert_none_shown(fleet, samples)
+    finally:
+        lifecycle.down(fleet.data["name"])
 
 
 def head_of(it: Subject, name: str = "") -> str:

@@ -49,11 +49,13 @@ def served(release: str, *, volume: bool = True) -> Iterator[Fleet]:
     made.save()
     old_data.fill(made.data["server_url"], release, token)
     hosts.execute(server, "docker", "exec", "gpustack", "mkdir", "-p", f"{supervised.DATA}/{OLD_CACHE}")
-    with secrets.sampled_arguments(made) as samples:
-        yield made
-    secrets.assert_none_shown(made, samples)
-    if os.environ.get("LAB_KEEP") != "1":
-        lifecycle.down(name)
+    try:
+        with secrets.sampled_arguments(made) as samples:
+            yield made
+        secrets.assert_none_shown(made, samples)
+    finally:
+        if os.environ.get("LAB_KEEP") != "1":
+            lifecycle.down(name)
 
 
 def run(fleet: Fleet, name: str, **variables: Any) -> playbook.Run:
