@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e import outside, playbook, secrets
 from tests.lab import docker, lifecycle, registry, runner_image
@@ -214,19 +215,26 @@ def test_without_a_key_nothing_is_recreated_and_that_is_said(models_fleet: Fleet
     assert done.said("Not done: gpustack_recreate_instances needs gpustack_api_key")
 
 
-def test_a_key_from_before_the_upgrade_is_refused_with_the_way_out(models_fleet: Fleet) -> None:
-    given: dict[str, Any] = {"gpustack_recreate_instances": True, "gpustack_models_timeout": 0}
-    done = playbook.run(models_fleet, "verify.yml", gpustack_api_key=models_fleet.data["api_key"], **given)
+def verify_with_key(fleet: Fleet, key: str, folder: Path, **variables: Any) -> playbook.Run:
+    """Verify, and recreate what does not run; the key by a file, as Ansible prints its own arguments at -vvvv."""
+    secret = folder / "key.yml"
+    secret.write_text(yaml.safe_dump({"gpustack_api_key": key}))
+    given = ("--extra-vars", f"@{secret}")
+    return playbook.run(fleet, "verify.yml", *given, gpustack_recreate_instances=True, **variables)
+
+
+def test_a_key_from_before_the_upgrade_is_refused_with_the_way_out(models_fleet: Fleet, tmp_path: Path) -> None:
+    done = verify_with_key(models_fleet, models_fleet.data["api_key"], tmp_path, gpustack_models_timeout=0)
     assert done.code != 0
     assert done.said("create one")
 
 
-def test_what_does_not_come_back_is_recreated_by_the_api(models_fleet: Fleet) -> None:
+def test_what_does_not_come_back_is_recreated_by_the_api(models_fleet: Fleet, tmp_path: Path) -> None:
     give_up(models_fleet, STAYS_DOWN)
     lay_model(models_fleet.host("worker1"), STAYS_DOWN)
     key = new_key(models_fleet.admin())
-    given: dict[str, Any] = {"gpustack_recreate_instances": True, "gpustack_require_models": True}
-    done = playbook.run(models_fleet, "verify.yml", gpustack_api_key=key, gpustack_models_timeout=180, **given)
+    given: dict[str, Any] = {"gpustack_require_models": True, "gpustack_models_timeout": 180}
+    done = verify_with_key(models_fleet, key, tmp_path, **given)
     assert key not in done.output
     assert done.code == 0, done.output[-3000:]
     assert [model["problems"] for model in done.report["models"]["now"]] == [[], []]
