@@ -65,11 +65,13 @@ def models_fleet() -> Iterator[Fleet]:
     worker.exec_root("docker", "cp", "/run/vllm", "gpustack:/usr/local/bin/vllm")
     serve(made, COMES_BACK, gpu=0, restart_on_error=True)
     serve(made, STAYS_DOWN, gpu=1, restart_on_error=False)
-    with secrets.sampled_arguments(made) as samples:
-        yield made
-    secrets.assert_none_shown(made, samples)
-    if os.environ.get("LAB_KEEP") != "1":
-        lifecycle.down(NAME)
+    try:
+        with secrets.sampled_arguments(made) as samples:
+            yield made
+        secrets.assert_none_shown(made, samples)
+    finally:
+        if os.environ.get("LAB_KEEP") != "1":
+            lifecycle.down(NAME)
 
 
 def lay_before_runc(host: Reach) -> None:
