@@ -4,7 +4,7 @@
 
 """A legacy release that a failed attempt took back and left stopped, as a 0.x worker is: how it was before that.
 
-What belongs to a running one alone, its unit and --rm, came not back with it. The next attempt has to know both: by
+What belongs to a running one alone, its unit and --rm, did not come back with it. The next attempt has to know both: by
 them it chooses v2's restart policy, and on its own way back they are to come back.
 """
 
@@ -13,7 +13,11 @@ from __future__ import annotations
 from typing import Any, Callable, Mapping, NamedTuple
 
 from ansible_collections.fleetops.gpustack.plugins.module_utils import _recreate, _systemd_unit, _way_back
-from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import Attempt, from_entries
+from ansible_collections.fleetops.gpustack.plugins.module_utils._attempt import (
+    Attempt,
+    ForeignAttemptError,
+    from_entries,
+)
 from ansible_collections.fleetops.gpustack.plugins.module_utils._command import RunCommand
 
 _LEFT = "restored"
@@ -41,7 +45,10 @@ def as_before(
     """
     if outcome != _LEFT or attempt.was_running:
         return Before(attempt, legacy)
-    earlier = from_entries(own)
+    try:
+        earlier = from_entries(own)
+    except ForeignAttemptError:  # of an attempt of another version nothing can be known, and it is over
+        return Before(attempt, legacy)
     left = _recreate.find(inspect, earlier, own)
     if left is None or left["Id"] != attempt.legacy_id:
         return Before(attempt, legacy)

@@ -232,6 +232,14 @@ def test_what_somebody_changed_after_the_failure_holds(make: Any, monkeypatch: p
     assert unit(attempt) is None
 
 
+def test_an_attempt_of_another_version_that_is_over_is_no_obstacle(make: Any) -> None:
+    host = make("unit that starts")
+    attempt, left, entries = left_by_a_failure(host)
+    foreign = [{**entry, "detail": {}} if entry["step"] == "begin" else entry for entry in entries]
+    before = _left_stopped.as_before(attempt, left, foreign, "restored", host.engine.inspect, None)
+    assert (before.attempt, before.legacy) == (attempt, left)
+
+
 def test_killed_at_any_step_the_next_run_succeeds(host: Host) -> None:
     for point in points(host):
         killed(functools.partial(host.run, point), host)
