@@ -29,6 +29,14 @@ def succeed(argv: list[str], folder: Path, **environment: str) -> str:
     return done.stdout
 
 
+def play(fleet: Fleet, name: str, folder: Path, **environment: str) -> str:
+    """Run a playbook as `succeed` does; its output is kept for the search for secrets."""
+    argv = [playbook.ansible_playbook(), *playbook.LOUD, "-i", str(fleet.inventory), name]
+    output = succeed(argv, folder, **environment)
+    playbook.log(fleet, name, output)
+    return output
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collections path that holds the built and installed artefact."""
@@ -43,14 +51,13 @@ def test_from_a_clone_of_any_name(fleet: Fleet, tmp_path: Path) -> None:
     clone = tmp_path / "some other name"
     ignore = shutil.ignore_patterns(".git", ".lab", ".venv*", ".cache")
     shutil.copytree(playbook.CHECKOUT, clone, symlinks=True, ignore=ignore)
-    output = succeed([playbook.ansible_playbook(), "-i", str(fleet.inventory), "playbooks/assess.yml"], clone)
-    assert "will be upgraded" in output
+    assert "will be upgraded" in play(fleet, "playbooks/assess.yml", clone)
 
 
 def test_installed_from_the_artefact(fleet: Fleet, installed: Path) -> None:
-    argv = [playbook.ansible_playbook(), "-i", str(fleet.inventory), "fleetops.gpustack.assess"]
-    output = succeed(argv, installed, ANSIBLE_COLLECTIONS_PATH=str(installed))
-    assert "will be upgraded" in output
+    assert "will be upgraded" in play(
+        fleet, "fleetops.gpustack.assess", installed, ANSIBLE_COLLECTIONS_PATH=str(installed)
+    )
 
 
 SOMEBODY_ELSES = """
@@ -69,7 +76,5 @@ SOMEBODY_ELSES = """
 
 
 def test_modules_in_somebody_elses_playbook(fleet: Fleet, installed: Path, tmp_path: Path) -> None:
-    path = tmp_path / "site.yml"
-    path.write_text(SOMEBODY_ELSES)
-    argv = [playbook.ansible_playbook(), "-i", str(fleet.inventory), str(path)]
-    succeed(argv, tmp_path, ANSIBLE_COLLECTIONS_PATH=str(installed))
+    (tmp_path / "site.yml").write_text(SOMEBODY_ELSES)
+    play(fleet, "site.yml", tmp_path, ANSIBLE_COLLECTIONS_PATH=str(installed))
