@@ -26,7 +26,7 @@ def succeed(argv: list[str], folder: Path, **environment: str) -> str:
         argv, capture_output=True, text=True, cwd=folder, env=values, stdin=subprocess.DEVNULL, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def play(fleet: Fleet, name: str, folder: Path, **environment: str) -> str:
